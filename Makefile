@@ -1,0 +1,30 @@
+# Every target makes the environment it needs.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# Real datasets for claims and the tests that want them; tests that need one skip with a reason where it is missing.
+export CENOTE_DATA ?= $(abspath ../shared/data)
+
+.PHONY: demo test lint bench claims docs clean
+.DELETE_ON_ERROR:
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,models]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/cenote demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

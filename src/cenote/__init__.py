@@ -1,0 +1,1 @@
+"""cenote: embeddings, pooled."""

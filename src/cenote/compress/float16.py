@@ -1,0 +1,32 @@
+"""Float16: two bytes a dimension, eleven bits of precision.
+
+Values beyond its range (65504) are refused rather than turned into infinity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cenote.arrays import Float32
+from cenote.compress.base import Codec, Codes, checked
+
+GREATEST = 65504.0
+
+
+class Float16(Codec):
+    """codes: float16 (n, d), rounded to nearest even."""
+
+    def encode(self, x: Float32) -> Codes:
+        """Round x (n, d). Raises ValueError beyond ±65504."""
+        x = checked(x)
+        if x.size and np.abs(x).max() > GREATEST:
+            raise ValueError(f"x reaches {np.abs(x).max():g}, beyond the ±65504 of float16; use bf16 or float32")
+        return {"codes": x.astype(np.float16)}
+
+    def decode(self, codes: Codes, dim: int) -> Float32:
+        """Widen to float32, exactly."""
+        return codes["codes"].astype(np.float32)
+
+    def nbytes(self, n: int, dim: int) -> int:
+        """2 n d."""
+        return 2 * n * dim

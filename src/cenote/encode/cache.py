@@ -1,0 +1,157 @@
+"""Encodings: vectors kept on disk, so that index, compare and reindex compute a text once.
+
+One sqlite file a key; the key hashes everything that decides a vector beside the text (weights, type, window, prompt,
+pooling). A row is the hash of a text, its vector in fp32, and the seconds it cost when it was computed. Several
+processes may share the folder. The cache is never the truth: one that is broken, full or locked costs time only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cenote.arrays import Float32
+
+if TYPE_CHECKING:
+    from cenote.encode.encoder import Encoder, Role
+
+FORMAT = 1
+"""Raised whenever the same key would give other vectors."""
+_STEP = 2048
+"""Texts that are computed between two writes: what an interruption can lose."""
+_ASKED = 500
+"""Hashes asked for in one statement: below the number of variables every sqlite takes."""
+_MOST = 8 * 2**30
+
+Known = dict[bytes, tuple[bytes, float]]
+
+
+class Encodings:
+    """A folder of vectors.
+
+    folder: where; the default is `CENOTE_CACHE`, else the user's cache folder; "off" (or an empty `CENOTE_CACHE`) keeps
+    nothing. max_bytes: above it the keys used longest ago are deleted; the default is `CENOTE_CACHE_BYTES`, else 8 GiB.
+    """
+
+    def __init__(self, folder: str | Path | None = None, max_bytes: int | None = None) -> None:
+        named = os.environ.get("CENOTE_CACHE") if folder is None else str(folder)
+        if named is None:
+            from platformdirs import user_cache_dir
+
+            named = str(Path(user_cache_dir("cenote", appauthor=False)) / "encodings")
+        self.folder = None if named in ("", "off") else Path(named)
+        self.max_bytes = int(os.environ.get("CENOTE_CACHE_BYTES", _MOST)) if max_bytes is None else max_bytes
+
+    def encode(
+        self,
+        encoder: Encoder,
+        pools: Sequence[str | None],
+        texts: Sequence[str],
+        role: Role,
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[list[Float32], float]:
+        """Return one float32 (n, d) a pool, and the seconds these texts cost when they were first encoded.
+
+        What is not kept yet is computed for all pools in one pass and kept. Raises what the encoder raises.
+        """
+        hashes = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
+        stores = [self._store(encoder, pool, role) for pool in pools]
+        known = [_read(store, hashes, encoder.width(pool)) for store, pool in zip(stores, pools, strict=True)]
+        missing = {h: text for h, text in zip(hashes, texts, strict=True) if any(h not in kept for kept in known)}
+        if progress is not None and len(missing) < len(texts):
+            progress(sum(h not in missing for h in hashes))
+        repeats = dict.fromkeys(missing, 0)
+        for h in hashes:
+            if h in repeats:
+                repeats[h] += 1
+        for part in _parts(list(missing), _STEP):
+            began = time.perf_counter()
+            found = encoder.encode([missing[h] for h in part], role, pool=list(pools))
+            seconds = (time.perf_counter() - began) / len(part)
+            for kept, store, vectors in zip(known, stores, found, strict=True):
+                new = {h: (row.tobytes(), seconds) for h, row in zip(part, vectors, strict=True)}
+                _write(store, new)
+                kept.update(new)
+            if progress is not None:
+                progress(sum(repeats[h] for h in part))
+        if missing:
+            self._shrink(stores)
+        arrays = [_gather(kept, hashes, encoder.width(pool)) for kept, pool in zip(known, pools, strict=True)]
+        return arrays, sum(known[0][h][1] for h in set(hashes)) if pools else 0.0
+
+    def _store(self, encoder: Encoder, pool: str | None, role: Role) -> Path | None:
+        if self.folder is None:
+            return None
+        key = {"format": FORMAT, "pool": pool, **encoder.fingerprint(role)}
+        name = blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return self.folder / f"{name}.sqlite"
+
+    def _shrink(self, in_use: list[Path | None]) -> None:
+        """Delete the stores used longest ago until the folder is small enough; never those in use."""
+        if self.folder is None:
+            return
+        with suppress(OSError):
+            found = sorted(self.folder.glob("*.sqlite"), key=lambda path: path.stat().st_mtime)
+            total = sum(path.stat().st_size for path in found)
+            for path in found:
+                if total <= self.max_bytes:
+                    return
+                if path not in in_use:
+                    total -= path.stat().st_size
+                    for old in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                        old.unlink(missing_ok=True)
+
+
+def _gather(kept: Known, hashes: list[bytes], width: int) -> Float32:
+    if not hashes:
+        return np.zeros((0, width), np.float32)
+    return np.frombuffer(b"".join(kept[h][0] for h in hashes), "<f4").reshape(len(hashes), width).astype(np.float32)
+
+
+def _parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def _connect(store: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(store, timeout=10, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    # a power cut may lose what was written last, never make wrong what is there
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("CREATE TABLE IF NOT EXISTS rows (text BLOB PRIMARY KEY, vector BLOB, seconds REAL) WITHOUT ROWID")
+    return db
+
+
+def _read(store: Path | None, hashes: list[bytes], width: int) -> Known:
+    found: Known = {}
+    if store is None or not store.exists():
+        return found
+    try:
+        os.utime(store)
+        with closing(_connect(store)) as db:
+            for part in _parts(list(dict.fromkeys(hashes)), _ASKED):
+                marks = ",".join("?" * len(part))
+                rows = db.execute(f"SELECT text, vector, seconds FROM rows WHERE text IN ({marks})", part)
+                found.update({text: (vector, seconds) for text, vector, seconds in rows if len(vector) == 4 * width})
+    except (sqlite3.Error, OSError):
+        return {}
+    return found
+
+
+def _write(store: Path | None, rows: Known) -> None:
+    if store is None:
+        return
+    with suppress(sqlite3.Error, OSError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        with closing(_connect(store)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", [(h, v, s) for h, (v, s) in rows.items()])
+            db.execute("COMMIT")

@@ -1,0 +1,383 @@
+"""Encoder: texts to states to vectors, without computing a padding token.
+
+    texts --tokens--> packed batches --model--> states --pool--> (n, d) --heads--> --normalise--> vectors
+
+Texts are read in windows; inside one, equal texts are computed once and the rest sorted by length, so that a batch
+holds a budget of tokens, not a number of texts. Row i of every result is input i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cenote import registry
+from cenote.arrays import Float32, Int64
+from cenote.encode import source
+from cenote.encode.bar import bar
+from cenote.encode.overflow import Overflow
+from cenote.encode.states import States
+from cenote.encode.tokens import Tokens
+from cenote.pool.base import Pooler
+
+Role: TypeAlias = Literal["query", "document"]
+Pool: TypeAlias = str | Pooler | None
+Progress: TypeAlias = Callable[[int], None]
+
+_WINDOW = 4096
+"""Texts that are tokenised and sorted together: enough to fill batches of one length, few enough to hold."""
+_CHARACTERS = 2**23
+"""Characters after which a window ends early, so that long documents do not fill the memory."""
+_OVERFLOWS = ("report", "error")
+_PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+class Encoder:
+    """A model that turns texts into vectors.
+
+    model: a packaged word (`minilm`, `wordllama`), a sentence-transformers or transformers folder, or a hub id.
+    device: a torch device; the default is the accelerator where there is one. dtype: the type of the computation;
+    `auto` is bf16 where the machine multiplies it natively, fp32 elsewhere. overflow: `report` counts tokens beyond
+    the window in `report`, `error` refuses them. max_length: a smaller window, special tokens included. prompts:
+    {name: text put before every text}, beside or in place of the model's own; prompt_name: the one used for both roles.
+    truncate_dim: keep the first dimensions only. revision, local_files_only: of the hub. trust_remote_code: run code
+    that comes with a model. batch_tokens: tokens computed at a time.
+
+    Raises ValueError for a model that cannot be found or read and for options out of range.
+    """
+
+    def __init__(
+        self,
+        model: str = "minilm",
+        *,
+        device: str | None = None,
+        dtype: Literal["auto", "bf16", "fp32"] = "auto",
+        overflow: Literal["report", "error"] = "report",
+        max_length: int | None = None,
+        prompts: dict[str, str] | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        trust_remote_code: bool = False,
+        batch_tokens: int = 8192,
+    ) -> None:
+        for name, value, known in (("dtype", dtype, ("auto", "bf16", "fp32")), ("overflow", overflow, _OVERFLOWS)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
+        self._device = torch.device(device or _best_device())
+        self.dtype: str = _resolved(dtype, self._device) if model != "wordllama" else "fp32"
+        kind = torch.bfloat16 if self.dtype == "bf16" else torch.float32
+        self._parts = source.load(
+            model,
+            self._device,
+            kind,
+            revision=revision,
+            local_files_only=local_files_only,
+            trust_remote_code=trust_remote_code,
+        )
+        self.name, self.overflow, self.batch_tokens = model, overflow, batch_tokens
+        self.sha256, self.similarity, self.pooling = self._parts.sha256, self._parts.similarity, self._parts.pooling
+        self.prompts, self.prompt_name = {**self._parts.prompts, **(prompts or {})}, prompt_name
+        if prompt_name is not None and prompt_name not in self.prompts:
+            raise ValueError(f"prompt_name must be one of {', '.join(self.prompts) or 'none'}, not {prompt_name!r}")
+        self.max_length = self._window(max_length)
+        self.truncate_dim = self._width(truncate_dim)
+        self._hub = {"revision": revision, "local_files_only": local_files_only, "trust_remote_code": trust_remote_code}
+        self._given = {"prompts": prompts, "prompt_name": prompt_name, "max_length": max_length}
+        self.report = Overflow()
+
+    def _window(self, asked: int | None) -> int | None:
+        window = self._parts.window
+        if asked is None:
+            return window
+        if asked <= self._parts.tokenizer.overhead:
+            raise ValueError(f"max_length is {asked}, and {self._parts.tokenizer.overhead} are special tokens already")
+        if window is not None and asked > window:
+            raise ValueError(f"max_length is {asked}, but {self.name} reads at most {window} tokens")
+        return asked
+
+    def _width(self, asked: int | None) -> int | None:
+        if asked is not None and not 1 <= asked <= self._full_dim:
+            raise ValueError(f"truncate_dim must lie between 1 and {self._full_dim}, not {asked}")
+        return asked
+
+    @property
+    def _full_dim(self) -> int:
+        return self._parts.head_dim or self.pooling.out_dim(self._parts.model.dim)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the model's own vectors."""
+        return self.truncate_dim or self._full_dim
+
+    @property
+    def depth(self) -> int:
+        """Number of the last layer; layer 0 is the embedding output."""
+        return self._parts.model.depth
+
+    def width(self, pool: Pool = None) -> int:
+        """Return the dimensions of the vectors that a pooling gives."""
+        own, pooler = self._pooler(pool)
+        return self._dim_of(pooler, own)
+
+    def prompt(self, role: Role = "document") -> str:
+        """Return what is put before every text of a role."""
+        if role not in _PROMPTS:
+            raise ValueError(f"role must be query or document, not {role!r}")
+        if self.prompt_name is not None:
+            return self.prompts[self.prompt_name]
+        names = [name for name in (*_PROMPTS[role], self._parts.prompt_name) if name in self.prompts]
+        return self.prompts[names[0]] if names else ""
+
+    def overhead(self, role: Role = "document") -> int:
+        """Return the tokens of the window that are not the text's: specials and prompt."""
+        prompt = self.prompt(role)
+        return self._parts.tokenizer.overhead + (len(self._parts.tokenizer.spans([prompt])[0]) if prompt else 0)
+
+    def token_spans(self, texts: list[str]) -> list[Int64]:
+        """Return int64 (n, 2) of each text: the characters of its tokens, without specials or prompt, uncut."""
+        return self._parts.tokenizer.spans(texts)
+
+    def fingerprint(self, role: Role) -> dict[str, Any]:
+        """Return everything that decides a vector beside the text and the pooling."""
+        return {
+            "sha256": self.sha256,
+            "dtype": self.dtype,
+            "device": self._device.type,
+            "max_length": self.max_length,
+            "prompt": self.prompt(role),
+            "truncate_dim": self.truncate_dim,
+            "tokenizer": self._parts.tokenizer.fingerprint,
+            "modules": self._parts.described,
+        }
+
+    def reference(self) -> dict[str, Any]:
+        """Return what `Encoder(**reference)` needs to make this encoder again, on whatever device is there."""
+        options = {**self._given, **self._hub, "truncate_dim": self.truncate_dim, "overflow": self.overflow}
+        defaults = {p.name: p.default for p in registry.parameters(Encoder)}
+        changed = {key: value for key, value in options.items() if value != defaults[key]}
+        return {"model": self.name, "dtype": self.dtype, **changed}
+
+    def states(
+        self, texts: Iterable[str], role: Role = "document", layers: Collection[int] | None = None
+    ) -> Iterator[States]:
+        """Yield the states of every text once, in batches; `rows` of a batch says which texts it holds.
+
+        layers: which to keep, 0 the embedding output, -1 the last; default the last.
+        Raises TypeError for what is no text, ValueError for a layer the model has not, and for a text beyond the window
+        under overflow="error".
+        """
+        wanted = self._layers(layers)
+        for first, window in _windows(texts):
+            yield from self._window_states(window, role, wanted, first)
+
+    def _layers(self, layers: Collection[int] | None) -> tuple[int, ...]:
+        asked = (-1,) if layers is None else layers
+        found = [layer + self.depth + 1 if layer < 0 else layer for layer in asked]
+        if not found or min(found) < 0 or max(found) > self.depth:
+            raise ValueError(f"layers must lie between 0 and {self.depth}, not {list(asked)}")
+        return tuple(sorted(set(found)))
+
+    def _window_states(self, texts: list[str], role: Role, layers: tuple[int, ...], first: int = 0) -> Iterator[States]:
+        prompt = self.prompt(role)
+        tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
+        self._count(tokens, first)
+        order = np.argsort([-len(one) for one in tokens], kind="stable")
+        batch: list[int] = []
+        held = 0
+        for row in order:
+            if batch and held + len(tokens[row]) > self.batch_tokens:
+                yield self._batch(batch, tokens, layers, len(prompt), first)
+                batch, held = [], 0
+            batch.append(int(row))
+            held += len(tokens[row])
+        if batch:
+            yield self._batch(batch, tokens, layers, len(prompt), first)
+
+    def _count(self, tokens: list[Tokens], first: int) -> None:
+        cut = [row for row, one in enumerate(tokens) if one.cut]
+        if cut and self.overflow == "error":
+            row = cut[0]
+            reason = f"text {first + row} is {tokens[row].cut} tokens longer than the window of {self.max_length}"
+            raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
+        self.report.texts += len(tokens)
+        self.report.tokens += sum(len(one) for one in tokens)
+        self.report.cut_texts += len(cut)
+        self.report.cut_tokens += sum(tokens[row].cut for row in cut)
+        self.report.empty_texts += sum(len(one) == 0 for one in tokens)
+
+    def _batch(self, rows: list[int], tokens: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
+        chosen = [tokens[row] for row in rows]
+        lengths = [len(one) for one in chosen]
+        ids = torch.from_numpy(np.concatenate([one.ids for one in chosen])).to(self._device)
+        states = self._parts.model(ids, lengths, layers) if len(ids) else _nothing(layers, self._parts.model.dim)
+        spans = np.concatenate([one.spans for one in chosen])
+        special = np.concatenate([one.special for one in chosen])
+        keep = np.ones(len(spans), np.bool_)
+        if prompt:
+            inside = ~special & (spans[:, 1] <= prompt)
+            spans = np.where((special | inside)[:, None], -1, np.maximum(spans - prompt, 0))
+            if not self._parts.include_prompt:
+                # like the model's own pooling, also without the special tokens that stand before the prompt
+                keep = _after_prompt(inside, lengths)
+        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)).to(self._device)
+        return States(
+            layers=states,
+            offsets=offsets,
+            spans=torch.from_numpy(spans),
+            keep=torch.from_numpy(keep).to(self._device),
+            special=torch.from_numpy(special).to(self._device),
+            rows=np.array(rows, np.int64) + first,
+        )
+
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        role: Role = "document",
+        pool: Pool | Sequence[Pool] = None,
+        *,
+        normalize_embeddings: bool | None = None,
+        show_progress: bool = False,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Encode texts: float32 (n, d), row i from text i; (d,) for a single string.
+
+        pool: a word, a `Pooler`, or None for the model's own pooling and heads; a list of these gives a list of
+        arrays from one pass. normalize_embeddings: unit length or not; by default the model's own vectors are what its
+        folder says, and other poolings have unit length where the model compares by cosine. progress is called with
+        the number of texts done since the last call; show_progress draws a bar on stderr.
+
+        Raises TypeError for what is no text, ValueError for a text beyond the window under overflow="error" and for
+        vectors that are not finite.
+        """
+        one = isinstance(texts, str)
+        given = [texts] if isinstance(texts, str) else list(texts)
+        several = isinstance(pool, Sequence) and not isinstance(pool, str)
+        pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
+        poolers = [self._pooler(each) for each in pools]
+        out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
+        with bar(len(given), show_progress) as drawn:
+            for first, window in _windows(given):
+                self._encode_window(window, role, poolers, normalize_embeddings, [x[first:] for x in out])
+                drawn(len(window))
+                if progress is not None:
+                    progress(len(window))
+        for x in out:
+            _check_finite(x, self.name)
+        found = [x[0] for x in out] if one else out
+        return found if several else found[0]
+
+    def encode_query(self, texts: str | Iterable[str], **options: Any) -> Any:
+        """Encode as queries: `encode` with the query prompt."""
+        return self.encode(texts, "query", **options)
+
+    def encode_document(self, texts: str | Iterable[str], **options: Any) -> Any:
+        """Encode as documents: `encode` with the document prompt."""
+        return self.encode(texts, "document", **options)
+
+    def _pooler(self, pool: Pool) -> tuple[bool, Pooler]:
+        if pool is None:
+            return True, self.pooling
+        pooler = registry.make(pool, ("pool",)) if isinstance(pool, str) else pool
+        if not isinstance(pooler, Pooler):
+            raise TypeError(f"pool must be a word, a Pooler or None, not {type(pool).__name__}")
+        return False, pooler.to(self._device)
+
+    def _dim_of(self, pooler: Pooler, own: bool) -> int:
+        full = self._full_dim if own else pooler.out_dim(self._parts.model.dim)
+        return min(full, self.truncate_dim or full)
+
+    def _encode_window(
+        self,
+        texts: list[str],
+        role: Role,
+        poolers: list[tuple[bool, Pooler]],
+        normalise: bool | None,
+        out: list[Float32],
+    ) -> None:
+        distinct = list(dict.fromkeys(texts))
+        place = {text: i for i, text in enumerate(distinct)}
+        of = np.array([place[text] for text in texts])
+        parts = [np.zeros((len(distinct), x.shape[1]), np.float32) for x in out]
+        for states in self._window_states(distinct, role, (self.depth,)):
+            x, offsets = states.kept()
+            for (own, pooler), part in zip(poolers, parts, strict=True):
+                part[states.rows] = self._vectors(x, offsets, own, pooler, normalise)
+        for x_out, part in zip(out, parts, strict=True):
+            x_out[: len(texts)] = part[of]
+
+    @torch.inference_mode()
+    def _vectors(self, x: Tensor, offsets: Tensor, own: bool, pooler: Pooler, normalise: bool | None) -> Float32:
+        # pooled vectors are few: they are kept in fp32 from here, whatever the tokens were computed in
+        pooled = pooler.forward_packed(x.float(), offsets)
+        for head in self._parts.heads if own else ():
+            pooled = head(pooled)
+        pooled = pooled[:, : self.truncate_dim] if self.truncate_dim else pooled
+        if normalise is None:
+            normalise = self._parts.normalise if own and not self.truncate_dim else self.similarity == "cosine"
+        if normalise:
+            pooled = torch.nn.functional.normalize(pooled, dim=1)
+        found: Float32 = pooled.cpu().numpy()
+        return found
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _resolved(dtype: str, device: torch.device) -> str:
+    if dtype != "auto":
+        return dtype
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if device.type == "cpu" and native else "fp32"
+
+
+def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the first text, texts) of each window."""
+    if isinstance(texts, str):
+        raise TypeError("texts must be a list of strings, not one string")
+    first, held, size = 0, list[str](), 0
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {row} must be a string, not {type(text).__name__}")
+        held.append(text)
+        size += len(text)
+        if len(held) == _WINDOW or size > _CHARACTERS:
+            yield first, held
+            first, held, size = row + 1, [], 0
+    if held:
+        yield first, held
+
+
+def _nothing(layers: tuple[int, ...], dim: int) -> dict[int, Tensor]:
+    return {layer: torch.zeros(0, dim) for layer in layers}
+
+
+def _after_prompt(inside: np.ndarray[Any, np.dtype[np.bool_]], lengths: list[int]) -> np.ndarray[Any, Any]:
+    """Return (M,) bool: in each row, the tokens that stand behind its last prompt token."""
+    keep = np.ones(len(inside), np.bool_)
+    at = 0
+    for length in lengths:
+        prompt = np.flatnonzero(inside[at : at + length])
+        if len(prompt):
+            keep[at : at + prompt[-1] + 1] = False
+        at += length
+    return keep
+
+
+def _check_finite(x: Float32, name: str) -> None:
+    if not np.isfinite(x.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        if len(bad):
+            raise ValueError(f"{name} gave a vector that is not finite for text {int(bad[0])}; try dtype=fp32")

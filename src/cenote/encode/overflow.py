@@ -1,0 +1,35 @@
+"""What an encoder read, and what it could not: nothing is cut silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Overflow:
+    """Counts since the last `reset`: texts and tokens read, and the tokens that lay beyond the model's window."""
+
+    texts: int = 0
+    tokens: int = 0
+    cut_texts: int = 0
+    cut_tokens: int = 0
+    empty_texts: int = 0
+
+    def reset(self) -> None:
+        """Start counting again."""
+        self.texts = self.tokens = self.cut_texts = self.cut_tokens = self.empty_texts = 0
+
+    def sentence(self, window: int | None) -> str | None:
+        """Return what was lost in one sentence, None where nothing was."""
+        lost = []
+        if self.cut_tokens:
+            share = 100 * self.cut_tokens / (self.tokens + self.cut_tokens)
+            which = "1 text lies" if self.cut_texts == 1 else f"{self.cut_texts:,} texts lie"
+            lost.append(
+                f"{self.cut_tokens:,} tokens ({share:.1f} %) of {which} beyond the model's window of {window}; "
+                f"a chunker (`passages {window}`) would keep them"
+            )
+        if self.empty_texts:
+            which = "1 text has" if self.empty_texts == 1 else f"{self.empty_texts:,} texts have"
+            lost.append(f"{which} no token and got a zero vector")
+        return "; ".join(lost) or None

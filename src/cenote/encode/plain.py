@@ -1,0 +1,52 @@
+"""Any transformer that transformers knows, behind the same packed interface: padded only while it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class PlainTransformer:
+    """The encoder of a transformers folder (config.json, *.safetensors) in one type on one device.
+
+    Raises ValueError where the folder holds no safetensors weights: nothing else is opened.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> None:
+        from transformers import AutoModel
+
+        try:
+            model: Any = AutoModel.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+            )
+        except OSError as error:
+            raise ValueError(
+                f"{folder} cannot be opened as a transformers model with safetensors weights: {error}"
+            ) from None
+        config = model.config.get_text_config()
+        self._model = (model.get_encoder() if config.is_encoder_decoder else model).to(device).eval()
+        self.device = device
+        self.dim: int = config.hidden_size
+        self.depth: int = config.num_hidden_layers
+
+    @torch.inference_mode()
+    def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
+        """Return {layer: (M, D)} for ids (M,) of rows with `lengths`."""
+        sizes = torch.tensor(lengths, device=self.device)
+        real = torch.arange(max(lengths, default=0), device=self.device)[None, :] < sizes[:, None]
+        padded = torch.zeros(real.shape, dtype=torch.int64, device=self.device)
+        padded[real] = ids
+        every = set(layers) != {self.depth}
+        out = self._model(input_ids=padded, attention_mask=real.long(), output_hidden_states=every)
+        found = {i: out.hidden_states[i][real] for i in layers if i != self.depth}
+        if self.depth in layers:
+            found[self.depth] = out.last_hidden_state[real]
+        return found

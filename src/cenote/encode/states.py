@@ -1,0 +1,55 @@
+"""States: what an encoder computed for a batch of texts, packed as computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cenote.arrays import Int64
+
+
+@dataclass(frozen=True)
+class States:
+    """Token states of B texts, M tokens in all, without padding.
+
+    layers: {index: (M, D)}, 0 the embedding output, 1..L the blocks. offsets: int64 (B + 1).
+    spans: int64 (M, 2), half-open characters of the original text, (-1, -1) for specials and prompts.
+    keep: bool (M,), what the model's own pooling reads. special: bool (M,).
+    rows: int64 (B,), which input each row is.
+    """
+
+    layers: dict[int, Tensor]
+    offsets: Tensor
+    spans: Tensor
+    keep: Tensor
+    special: Tensor
+    rows: Int64
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def last(self) -> int:
+        """Index of the last layer that is held."""
+        return max(self.layers)
+
+    def kept(self, layer: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return (x (M', D), offsets (B + 1)): the tokens that `keep` marks, packed."""
+        x = self.layers[self.last if layer is None else layer]
+        if bool(self.keep.all()):
+            return x, self.offsets
+        before = torch.cat([self.keep.new_zeros(1, dtype=torch.int64), self.keep.cumsum(0)])
+        return x[self.keep], before[self.offsets]
+
+    def padded(self, layer: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return x (B, N, D), zeros beyond a row's end, and mask (B, N), True for the tokens of `keep`."""
+        x = self.layers[self.last if layer is None else layer]
+        lengths = self.offsets.diff()
+        width = int(lengths.max()) if len(lengths) else 0
+        real = torch.arange(width, device=x.device)[None, :] < lengths[:, None]
+        out = x.new_zeros(len(self), width, x.shape[-1])
+        mask = torch.zeros(len(self), width, dtype=torch.bool, device=x.device)
+        out[real], mask[real] = x, self.keep
+        return out, mask

@@ -1,0 +1,33 @@
+"""Static tables: a token's state is its row of a table, whatever stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+class StaticTable:
+    """The one matrix (V, D) of a safetensors file, in fp32 on one device. It has layer 0 only.
+
+    Raises ValueError for a file with another number of tensors.
+    """
+
+    depth = 0
+
+    def __init__(self, weights: Path, device: torch.device) -> None:
+        from safetensors.torch import load_file
+
+        tensors = load_file(weights)
+        if len(tensors) != 1:
+            raise ValueError(f"{weights} holds {len(tensors)} tensors where one table was expected")
+        self.device = device
+        self.table = next(iter(tensors.values())).to(device=device, dtype=torch.float32)
+        self.dim = self.table.shape[1]
+
+    @torch.inference_mode()
+    def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
+        """Return {0: (M, D)} for ids (M,); a number beyond the table reads its last row."""
+        return {0: self.table[ids.clamp(0, len(self.table) - 1)]}

@@ -1,0 +1,70 @@
+"""Tokens of texts: numbers, character spans, and an exact count of what a window cuts off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cenote.arrays import Int64
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text: ids int64 (n,), spans int64 (n, 2) in characters of the tokenised text, special bool (n,), cut."""
+
+    ids: Int64
+    spans: Int64
+    special: NDArray[np.bool_]
+    cut: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """A fast tokenizer, never padding, cutting only where asked and then counting.
+
+    fast: a `tokenizers.Tokenizer`. specials: whether the model's special tokens are added.
+    """
+
+    def __init__(self, fast: Any, *, specials: bool = True) -> None:
+        self._fast = fast
+        self._fast.no_padding()
+        self._fast.no_truncation()
+        self.specials = specials
+        self.fingerprint = sha256(fast.to_str().encode()).hexdigest()
+        self.overhead = len(self._fast.encode("", add_special_tokens=specials).ids)
+
+    @classmethod
+    def from_file(cls, path: Path, *, specials: bool = True) -> Tokenizer:
+        """Read a `tokenizer.json`."""
+        from tokenizers import Tokenizer as Fast
+
+        return cls(Fast.from_file(str(path)), specials=specials)
+
+    def encode(self, texts: list[str], window: int | None = None) -> list[Tokens]:
+        """Tokenise; beyond `window` tokens, specials counted, the text's last tokens are cut and its specials kept."""
+        found = self._fast.encode_batch(texts, add_special_tokens=self.specials)
+        return [_cut(encoding, window) for encoding in found]
+
+    def spans(self, texts: list[str]) -> list[Int64]:
+        """Return int64 (n, 2) of each text: the characters of every token, without specials and uncut."""
+        found = self._fast.encode_batch(texts, add_special_tokens=False)
+        return [np.array(encoding.offsets, np.int64).reshape(-1, 2) for encoding in found]
+
+
+def _cut(encoding: Any, window: int | None) -> Tokens:
+    ids, spans = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int64).reshape(-1, 2)
+    special = np.array(encoding.special_tokens_mask, np.bool_)
+    cut = 0 if window is None else max(0, len(ids) - window)
+    if cut:
+        behind = len(special) - len(np.trim_zeros(~special, "b"))
+        kept = np.r_[0 : len(ids) - cut - behind, len(ids) - behind : len(ids)]
+        ids, spans, special = ids[kept], spans[kept], special[kept]
+    spans[special] = -1
+    return Tokens(ids, spans, special, cut)

@@ -1,0 +1,31 @@
+"""Reductions over the segments of a packed array: row i of the result is made of x[offsets[i]:offsets[i + 1]].
+
+x (M, D), offsets int64 (B + 1). Everything is differentiable, works on any device, and accumulates half types in fp32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return x in at least fp32: sums of half types lose whole tokens otherwise."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def segment_ids(offsets: Tensor) -> Tensor:
+    """Return int64 (M,): the row each packed token belongs to."""
+    lengths = offsets.diff()
+    return torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths)
+
+
+def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the sum of each segment, zeros for an empty one."""
+    return x.new_zeros(len(offsets) - 1, x.shape[-1]).index_add(0, segment_ids(offsets), x)
+
+
+def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
+    index = segment_ids(offsets)[:, None].expand_as(x)
+    return x.new_zeros(len(offsets) - 1, x.shape[-1]).scatter_reduce(0, index, x, "amax", include_self=False)

@@ -1,0 +1,33 @@
+"""One pool of ordinary threads for kernels that release the GIL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+
+def count() -> int:
+    """Threads to use: OMP_NUM_THREADS where set, else the cores this process may run on."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(pid: int, size: int) -> ThreadPoolExecutor:
+    # keyed by process: a fork inherits the object but not its threads
+    return ThreadPoolExecutor(size, thread_name_prefix="cenote-kernel")
+
+
+def over_ranges(run: Callable[[int, int], None], n: int, least: int = 1) -> None:
+    """Call run(start, stop) over [0, n) cut evenly among the threads, in pieces of at least `least`."""
+    pieces = max(1, min(count(), n // max(1, least)))
+    if pieces == 1:
+        run(0, n)
+        return
+    cuts = [n * i // pieces for i in range(pieces + 1)]
+    for done in _pool(os.getpid(), count()).map(run, cuts[:-1], cuts[1:]):
+        assert done is None

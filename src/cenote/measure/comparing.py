@@ -1,0 +1,207 @@
+"""Compare recipes on one's own questions."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from cenote.errors import CenoteError
+from cenote.measure.comparison import Comparison, Result
+from cenote.measure.measuring import Measurable, ms_per_query
+from cenote.measure.metered import Metered
+from cenote.measure.planning import is_collection, recipes_of
+from cenote.measure.retrieval import RetrievalTask
+from cenote.measure.run import RunWriter
+from cenote.measure.sharing import Stored, encode_once
+from cenote.measure.task import Task
+from cenote.recipe import Recipe
+
+if TYPE_CHECKING:
+    from cenote.encode.cache import Encodings
+
+Told = Callable[[int, int, str], None]
+"""Told how many recipes are done, how many there are, and the one that comes now."""
+
+
+class Base(Measurable, Stored, Protocol):
+    """What `compare` asks of a collection beside what `measure` asks."""
+
+    path: Path
+
+    def reindex(self, recipe: str, out: str | Path | None = None, *, cache: Encodings | None = None) -> Base:
+        """Return a new collection of the same documents."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+
+def compare(
+    source: Any,
+    *,
+    recipes: str | Recipe | Iterable[str | Recipe],
+    queries: str | Path | None = None,
+    qrels: str | Path | None = None,
+    questions: str | Path | None = None,
+    margin: float = 0.01,
+    keep: Literal["best"] | None = None,
+    out: str | Path | None = None,
+    measure: str = "ndcg_at_10",
+    seed: int = 0,
+    progress: Told | None = None,
+    cache: Encodings | None = None,
+    runs: str | Path | None = None,
+) -> Comparison:
+    """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
+
+    source: a collection, its path, or whatever `cenote.create` takes. recipes: recipes or grids; the first is the
+    baseline. queries and qrels (BEIR or TREC files), or questions (a spreadsheet). margin: what a recipe may lose and
+    still count as not worse. keep="best" leaves the winner's collection at `out`. measure: the one that decides. runs:
+    a folder for one TREC run a recipe. Documents are read once, and what recipes share is encoded once.
+
+    A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
+    read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
+    """
+    grid = recipes_of(recipes)
+    wanted = [str(recipe) for recipe in grid]
+    task = RetrievalTask.read(queries=queries, qrels=qrels, questions=questions)
+    if measure not in task.measures:
+        raise ValueError(f"measure must be one of {', '.join(task.measures)}, not {measure!r}")
+    if not margin >= 0:
+        raise ValueError(f"margin must be 0 or more, not {margin}")
+    if keep not in (None, "best"):
+        raise ValueError(f"keep must be 'best' or None, not {keep!r}")
+    if (keep is None) != (out is None):
+        raise ValueError("keep='best' and out, the place of the collection that is kept, come together")
+    if out is not None and Path(out).exists():
+        raise ValueError(f"{out} exists; name a place that does not, or remove it")
+    if runs is not None:
+        Path(runs).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="cenote-compare-", dir=_beside(source, out)) as place:
+        meter = _meter(cache, Path(place))
+        base, opened = _base(source, wanted, Path(place), meter)
+        try:
+            bound = task.bind(base.ids())
+            encode_once(base, grid, meter)
+            results, best = _measure_all(base, bound, wanted, Path(place), meter, measure, progress, runs, keep)
+        finally:
+            if opened:
+                base.close()
+        if out is not None and best is not None:
+            shutil.move(best, out)
+    units = {unit: bound.describe(unit) for unit in bound.units}
+    return Comparison(results, units, measure, margin, seed, bound.statistic)
+
+
+def _beside(source: Any, out: str | Path | None) -> Path | None:
+    """Where the collections are built: on the disk of the result, or of the documents, which are linked, not copied."""
+    if out is not None:
+        Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+        return Path(out).absolute().parent
+    path = source.path if hasattr(source, "reindex") else source
+    if not is_collection(source) or os.stat(path).st_dev == os.stat(tempfile.gettempdir()).st_dev:
+        return None
+    parent = Path(path).absolute().parent
+    return parent if os.access(parent, os.W_OK) else None
+
+
+def _meter(cache: Encodings | None, place: Path) -> Metered:
+    meter = Metered() if cache is None else Metered(cache.folder or "off", cache.max_bytes)
+    # without any cache, recipes would not share their encodings: one that lives as long as the comparison does
+    return meter if meter.folder is not None else Metered(place / "encodings")
+
+
+def _base(source: Any, wanted: list[str], place: Path, meter: Metered) -> tuple[Base, bool]:
+    """The collection whose documents every recipe indexes, and whether it is ours to close."""
+    if hasattr(source, "reindex"):
+        return source, False
+    from cenote import collection
+
+    if is_collection(source):
+        return collection.open(source), True
+    # documents that can be read only once are kept, as the first recipe may not build
+    sources = list(source) if isinstance(source, Iterator) else source
+    failure: Exception | None = None
+    for n, recipe in enumerate(wanted):
+        try:
+            return collection.create(place / f"base-{n}", sources, recipe=recipe, cache=meter), True
+        except (ValueError, OSError, CenoteError) as error:
+            failure = failure or error
+    raise failure or ValueError("recipes is empty")
+
+
+def _measure_all(
+    base: Base,
+    task: Task,
+    wanted: list[str],
+    place: Path,
+    meter: Metered,
+    measure: str,
+    progress: Told | None,
+    runs: str | Path | None,
+    keep: str | None,
+) -> tuple[list[Result], Path | None]:
+    """The results of all recipes, and the folder of the best one's collection where it is kept."""
+    results: list[Result] = []
+    best: tuple[float, float, Path] | None = None
+    for n, recipe in enumerate(wanted):
+        if progress is not None:
+            progress(n, len(wanted), recipe)
+        folder = place / str(n)
+        run = Path(runs) / f"{n + 1:03d}-{_slug(recipe)}.run" if runs is not None else None
+        try:
+            result = _measure_one(base, task, recipe, folder, meter, run)
+        # whatever keeps one recipe from running must not lose what the others have shown
+        except Exception as error:
+            results.append(Result(recipe, error=str(error) or type(error).__name__))
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        results.append(result)
+        score = _rank_of(result, task, measure)
+        if keep is not None and (best is None or score > best[:2]):
+            if best is not None:
+                shutil.rmtree(best[2])
+            best = (*score, folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if progress is not None:
+        progress(len(wanted), len(wanted), "")
+    return results, None if best is None else best[2]
+
+
+def _measure_one(base: Base, task: Task, recipe: str, folder: Path, meter: Metered, run: Path | None) -> Result:
+    meter.reset()
+    began = time.perf_counter()
+    built = base.reindex(recipe, folder, cache=meter)
+    took = time.perf_counter() - began - meter.spent + meter.cost
+    try:
+        with RunWriter(run, _slug(recipe)) if run is not None else nullcontext() as listener:
+            records = task.score(built, listener=listener)
+        sizes = built.info()
+        return Result(
+            recipe,
+            records,
+            sizes.bytes_per_document,
+            sizes.first_pass_bytes_per_document,
+            took,
+            ms_per_query(built, task.queries),
+        )
+    finally:
+        built.close()
+
+
+def _rank_of(result: Result, task: Task, measure: str) -> tuple[float, float]:
+    """What the best is greatest in: the score, then how few bytes."""
+    assert result.records is not None
+    return task.statistic(result.records.values[measure]), -(result.bytes_per_document or 0.0)
+
+
+def _slug(recipe: str) -> str:
+    """A recipe as part of a file's name."""
+    return re.sub(r"[^\w.=+-]+", "-", recipe).strip("-")[:100]

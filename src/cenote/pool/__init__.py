@@ -1,0 +1,24 @@
+"""Poolers: the tokens of a row become one vector."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Cls": "cls",
+    "Last": "last",
+    "Max": "max",
+    "Mean": "mean",
+    "Pooler": "base",
+    "Sqrt": "sqrt",
+    "Sum": "sum",
+    "Weighted": "weighted",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,132 @@
+"""The protocol of a pooler: the tokens of each row become one vector, and padding never changes it.
+
+    forward(x (B, N, D), mask (B, N)) -> (B, D_out)            padded
+    forward_packed(x (M, D), offsets (B + 1)) -> (B, D_out)    packed: row i is x[offsets[i]:offsets[i + 1]]
+
+Both give the same answer. Half types are reduced in fp32 and cast back. A row with no kept token gives zeros.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from cenote.kernels.segments import wide
+
+Empty = Literal["zero", "error"]
+
+
+class Pooler(nn.Module):
+    """Base of the poolers; a subclass is its two equations, `padded` and `packed`.
+
+    empty: what a row with no kept token gives: zeros, or a ValueError.
+    """
+
+    reads: ClassVar[str | tuple[int, ...]] = "last"
+    """Which layers x holds: "last", "all" (1..L), or indices; with several, x is (B, L, N, D) or (L, M, D)."""
+    side: ClassVar[frozenset[str]] = frozenset()
+    """Inputs beside x that `forward` needs in its argument `side`."""
+    order: ClassVar[Literal["invariant", "ordered"]] = "invariant"
+    scaling: ClassVar[Literal["mean", "sum", "max", "none"]] = "mean"
+    """What repeating every token does: nothing, adds up, nothing, or something else."""
+
+    def __init__(self, *, empty: Empty = "zero") -> None:
+        super().__init__()
+        if empty not in ("zero", "error"):
+            raise ValueError(f"empty must be zero or error, not {empty!r}")
+        self.empty = empty
+
+    def out_dim(self, dim: int) -> int:
+        """Return the width of the result for tokens of width `dim`."""
+        return dim
+
+    @abstractmethod
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool x (B, N, D), at least fp32, over the tokens that mask (B, N) keeps; what it leaves out may be NaN."""
+
+    @abstractmethod
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Pool x (M, D), at least fp32, segment by segment."""
+
+    def weights(self, mask: Tensor) -> Tensor:
+        """Return (B, N): how much each token counts, where a token has one weight.
+
+        Raises ValueError for a pooler whose weights differ by channel.
+        """
+        raise ValueError(f"{type(self).__name__} has no one weight a token; ask it without return_weights")
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        side: Mapping[str, Any] | None = None,
+        return_weights: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Pool x (B, N, D) over the tokens that mask (B, N; True keeps) keeps; all of them without one.
+
+        Raises TypeError for x that is not floating or a mask neither bool nor integers, ValueError for integers other
+        than 0 and 1, shapes that do not belong together, and a row with no kept token under empty="error".
+        """
+        mask = checked_mask(x, mask)
+        self._check_empty(mask.sum(1))
+        out = self.padded(wide(x), mask).to(x.dtype)
+        return (out, self.weights(mask)) if return_weights else out
+
+    def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
+        """Pool x (M, D) with offsets int64 (B + 1) from 0 to M.
+
+        Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
+        or do not cover x and for an empty row under empty="error".
+        """
+        check_offsets(x, offsets)
+        self._check_empty(offsets.diff())
+        return self.packed(wide(x), offsets).to(x.dtype)
+
+    def _check_empty(self, lengths: Tensor) -> None:
+        if self.empty == "error" and not torch.compiler.is_compiling() and bool((lengths == 0).any()):
+            rows = torch.nonzero(lengths == 0).flatten().tolist()
+            raise ValueError(f"rows {rows} have no kept token; drop them or make the pooler with empty='zero'")
+
+
+def checked_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mask as bool (B, N), all True for None; see `Pooler.forward` for what is refused."""
+    if not x.is_floating_point():
+        raise TypeError(f"x must hold floats, not {x.dtype}")
+    if x.ndim == 4:
+        raise ValueError(f"x has four axes {tuple(x.shape)}; pool layers with over_layers, pictures with over_space")
+    if x.ndim != 3:
+        raise ValueError(f"x must have shape (rows, tokens, width), not {tuple(x.shape)}")
+    if mask is None:
+        return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    if mask.is_floating_point() or mask.is_complex():
+        raise TypeError(f"mask must be bool or integers 0 and 1, not {mask.dtype}")
+    if mask.shape != x.shape[:2]:
+        given = f"mask has shape {tuple(mask.shape)} but x has {x.shape[0]} rows of {x.shape[1]} tokens"
+        raise ValueError(f"{given}; pass one boolean for each token")
+    kept = mask.bool()
+    if mask.dtype != torch.bool and not torch.compiler.is_compiling() and not torch.equal(kept.to(mask.dtype), mask):
+        raise ValueError(f"mask must be bool or integers 0 and 1; it reaches from {mask.min()} to {mask.max()}")
+    return kept
+
+
+def check_offsets(x: Tensor, offsets: Tensor) -> None:
+    """See `Pooler.forward_packed` for what is refused."""
+    if not x.is_floating_point():
+        raise TypeError(f"x must hold floats, not {x.dtype}")
+    if x.ndim != 2:
+        raise ValueError(f"x must have shape (tokens, width), not {tuple(x.shape)}")
+    if offsets.is_floating_point() or offsets.dtype == torch.bool:
+        raise TypeError(f"offsets must be integers, not {offsets.dtype}")
+    if offsets.ndim != 1 or not len(offsets):
+        raise ValueError(f"offsets must have shape (rows + 1,), not {tuple(offsets.shape)}")
+    if torch.compiler.is_compiling():
+        return
+    if offsets[0] != 0 or offsets[-1] != len(x):
+        raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {len(x)} tokens")
+    if bool((offsets.diff() < 0).any()):
+        raise ValueError("offsets fall; each row must start where the one before it ends")

@@ -1,0 +1,28 @@
+"""Max: the greatest value per channel.
+
+y_d = max_n x_nd
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cenote.kernels.segments import segment_max
+from cenote.pool.base import Pooler
+
+
+class Max(Pooler):
+    """(B, N, D) -> (B, D)."""
+
+    scaling = "max"
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the greatest kept value per channel, zeros for an empty row."""
+        if not x.shape[1]:  # the greatest of nothing is an error in torch
+            return x.sum(1)
+        greatest = x.masked_fill(~mask[:, :, None], -float("inf")).amax(1)
+        return greatest.masked_fill(~mask.any(1)[:, None], 0)
+
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the greatest value of each segment per channel."""
+        return segment_max(x, offsets)

@@ -1,0 +1,18 @@
+"""Mean: the average of the kept tokens.
+
+y = 1/n sum_n x_n
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cenote.pool.by_position import ByPosition
+
+
+class Mean(ByPosition):
+    """(B, N, D) -> (B, D)."""
+
+    def weight(self, place: Tensor, count: Tensor) -> Tensor:
+        """Return 1 / n."""
+        return 1 / count

@@ -1,0 +1,96 @@
+"""Grids: a recipe with choices is many recipes, expanded left to right (the leftmost choice changes slowest)."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+
+from cenote import registry
+from cenote.errors import RecipeError
+from cenote.recipe.grammar import Chain, Choice, Legs, Stage, Step, read
+from cenote.recipe.recipe import Recipe, typed
+
+MOST_RECIPES = 10_000
+_EVERY = re.compile(r"(\w+)\.\*")
+
+
+def parse(text: str | Recipe) -> Recipe:
+    """Read one recipe.
+
+    Raises RecipeError with the place, also for a grid of more than one.
+    """
+    if isinstance(text, Recipe):
+        return text
+    recipes = expand(text)
+    if len(recipes) > 1:
+        raise RecipeError(f"this is a grid of {len(recipes)} recipes where one is wanted", text, 0, len(text))
+    return recipes[0]
+
+
+def expand(text: str | Recipe) -> list[Recipe]:
+    """Return the recipes of a grid, in order; the same recipe written twice comes once.
+
+    Raises RecipeError with the place, and for more than 10,000 recipes.
+    """
+    if isinstance(text, Recipe):
+        return [text]
+    chains = list(itertools.islice(_chains(read(text), text), MOST_RECIPES + 1))
+    if len(chains) > MOST_RECIPES:
+        raise RecipeError(f"this grid holds more than {MOST_RECIPES:,} recipes", text, 0, len(text))
+    return list(dict.fromkeys(typed(chain, text) for chain in chains))
+
+
+def left_out(text: str) -> list[tuple[str, str]]:
+    """Return the words that `{pool.*}` and its like leave out of a grid, each with the reason."""
+    found: dict[str, str] = {}
+    for match in _EVERY.finditer(text):
+        for row in registry.rows(match[1]):
+            if reason := _unfit(row):
+                found[row.word] = reason
+    return list(found.items())
+
+
+def _unfit(row: registry.Row) -> str | None:
+    if not row.built:
+        return "not built in this version"
+    if row.trained:
+        return "must be trained first"
+    if row.side:
+        return f"needs {' and '.join(row.side)} beside the tokens"
+    if row.kind == "pool" and row.gives != "dense":
+        return f"gives {row.gives}, not one vector"
+    return None
+
+
+def _chains(steps: Chain, text: str) -> Iterator[Chain]:
+    """Every chain without choices; the product is lazy, so that a huge grid is refused before it is held."""
+    if not steps:
+        yield ()
+        return
+    for first in _options(steps[0], text):
+        for rest in _chains(steps[1:], text):
+            yield first + rest
+
+
+def _options(step: Step, text: str) -> Iterator[Chain]:
+    if isinstance(step, Stage):
+        yield (step,)
+    elif isinstance(step, Legs):
+        for legs in itertools.product(*([*_chains(chain, text)] for chain in step.chains)):
+            yield (Legs(legs, step.start, step.end),)
+    else:
+        for chain in step.chains:
+            yield from _chains(_every(chain, step, text), text)
+
+
+def _every(chain: Chain, choice: Choice, text: str) -> Chain:
+    """Replace `pool.*`, alone in an alternative, by a choice of the words it stands for."""
+    if len(chain) != 1 or not isinstance(chain[0], Stage) or (match := _EVERY.fullmatch(chain[0].word)) is None:
+        return chain
+    rows = [row for row in registry.rows(match[1]) if _unfit(row) is None]
+    if match[1] not in registry.STAGE_KINDS or not rows:
+        kinds = ", ".join(f"`{kind}.*`" for kind in registry.STAGE_KINDS)
+        raise RecipeError(f"no words of kind `{match[1]}`; known: {kinds}", text, chain[0].start, chain[0].end)
+    start, end = chain[0].start, chain[0].end
+    return (Choice(tuple((Stage(row.word, start=start, end=end),) for row in rows), choice.start, choice.end),)
