@@ -110,6 +110,18 @@ def parameters(made: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
     return tuple(p.replace(annotation=hints.get(p.name, Any)) for p in kept)
 
 
+def recipe_parameters(row: Row) -> tuple[inspect.Parameter, ...]:
+    """Return what a recipe may write behind a word.
+
+    The constructor's arguments; without the model for an encoder, which the word itself names; and for an engine,
+    whose constructor takes arrays, what its `build` takes beside the payload, the codec, the reranks and the seed.
+    """
+    made = row.load()
+    if row.kind == "engine":
+        return tuple(p for p in parameters(made.build)[1:] if p.name not in ("codec", "rerank", "seed"))
+    return tuple(p for p in parameters(made) if not (row.kind == "encoder" and p.name == "model"))
+
+
 def coerce(text: str, annotation: Any, name: str) -> Any:
     """Read one written value as the annotated type: int, float, bool, str, a Literal, or a union of these.
 
@@ -152,7 +164,7 @@ def arguments(row: Row, values: Sequence[str] = (), keys: Mapping[str, str] | No
 
     Raises ValueError for too many values, an unknown key, one given twice, or a value of the wrong type.
     """
-    known = [p for p in parameters(row.load()) if not (row.kind == "encoder" and p.name == "model")]
+    known = recipe_parameters(row)
     positional = [p for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(values) > len(positional):
         most = f"at most {len(positional)} ({', '.join(p.name for p in positional)})" if positional else "none"

@@ -124,7 +124,7 @@ def _base(source: Any, wanted: list[str], place: Path, meter: Metered) -> tuple[
     from cenote import collection
 
     if is_collection(source):
-        return collection.open(source), True
+        return collection.open_collection(source), True
     # documents that can be read only once are kept, as the first recipe may not build
     sources = list(source) if isinstance(source, Iterator) else source
     failure: Exception | None = None

@@ -80,7 +80,7 @@ def _sample(source: Any) -> tuple[list[Document], int | None, float]:
     if is_collection(source):
         from cenote import collection
 
-        with collection.open(source) as opened:
+        with collection.open_collection(source) as opened:
             return _sample_of(opened)
     if isinstance(source, Iterator):
         return [], None, 1.0

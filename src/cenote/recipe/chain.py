@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,9 @@ class Chain:
     def _make(self, i: int) -> Any:
         stage, row = self._stages[i]
         try:
-            return row.load()(**registry.arguments(row, stage.values, dict(stage.keys)))
+            given = registry.arguments(row, stage.values, dict(stage.keys))
+            made = row.load()
+            return partial(made.build, **given) if row.kind == "engine" else made(**given)
         except (ValueError, TypeError) as error:
             raise RecipeError(str(error), self._text, *self._place(stage)) from None
 
@@ -108,6 +110,17 @@ class Chain:
             reason = f"the weights of `{stage}` are not those this was made with (sha256 {now}… now, {was}… then)"
             raise RecipeError(f"{reason}; put the old weights back or reindex", self._text, *self._place(stage))
         return encoder
+
+    @property
+    def loaded_encoder(self) -> Encoder | None:
+        """The encoder where it has been used, None where nothing needed it yet."""
+        return self.__dict__.get("encoder")
+
+    def described_encoder(self) -> dict[str, Any]:
+        """Return reference, sha256 and type of the encoder, which is not loaded where the chain was saved."""
+        if self._expected is not None:
+            return {name: self._expected[name] for name in ("reference", "sha256", "dtype")}
+        return {"reference": self.encoder.reference(), "sha256": self.encoder.sha256, "dtype": self.encoder.dtype}
 
     @cached_property
     def cache(self) -> Encodings:
@@ -167,9 +180,14 @@ class Chain:
         return self.chunker.split_many(documents)
 
     def _pooled(self, texts: Sequence[str], role: Role, progress: Progress | None) -> Float32:
-        arrays, seconds = self.cache.encode(self.encoder, [self.pool], texts, role, progress=progress)
-        self.encode_seconds += seconds
-        return unit(arrays[0]) if self.encoder.similarity == "cosine" else arrays[0]
+        if role == "query":
+            # questions are few, and a search that is timed must encode its own
+            x: Float32 = self.encoder.encode(list(texts), role, pool=self.pool, progress=progress)
+        else:
+            arrays, seconds = self.cache.encode(self.encoder, [self.pool], texts, role, progress=progress)
+            self.encode_seconds += seconds
+            x = arrays[0]
+        return unit(x) if self.encoder.similarity == "cosine" else x
 
     def _transformed(self, transform: Transform, x: Float32, role: Role) -> Float32:
         x = transform.apply(x, role)
@@ -182,7 +200,9 @@ class Chain:
         """
         if not self.needs_fit:
             return
+        spent = self.encode_seconds
         x = self._pooled(texts, "document", progress)
+        self.encode_seconds = spent  # the sample is encoded with the other documents, and counted there
         for i in self._of_kind("transform"):
             transform: Transform = self._made[i]
             if transform.needs_fit:
@@ -210,7 +230,8 @@ class Chain:
 
     def build(self, vectors: Float32) -> Index:
         """Index vectors (n, dim) with the recipe's codec, engine and reranks."""
-        index: Index = self._engine().build(vectors, codec=self.codec, rerank=self.reranks or None)
+        engine = self._one("engine") or registry.find("flat").load().build
+        index: Index = engine(vectors, codec=self.codec, rerank=self.reranks or None)
         return index
 
     def open(self, folders: Sequence[str | Path]) -> Index:
@@ -219,10 +240,6 @@ class Chain:
 
         index: Index = open_index(folders)
         return index
-
-    def _engine(self) -> Any:
-        found = self._of_kind("engine")
-        return (self._stages[found[0]][1] if found else registry.find("flat")).load()
 
     def save(self, folder: str | Path) -> None:
         """Write every stage under `folder/<n>/`: config.json, and model.safetensors where it learnt something."""
@@ -241,10 +258,9 @@ class Chain:
     def _config(self, n: int, stage: Stage, row: registry.Row) -> dict[str, Any]:
         base = {"kind": row.kind, "stage": str(stage)}
         if row.kind == "encoder":
-            encoder = self.encoder
-            return base | {"reference": encoder.reference(), "sha256": encoder.sha256, "dtype": encoder.dtype}
-        if row.kind == "pool":
-            return base | {"config": {"word": stage.word}}
+            return base | self.described_encoder()
+        if row.kind in ("pool", "engine"):
+            return base | {"config": {"word": stage.word} | registry.arguments(row, stage.values, dict(stage.keys))}
         return base | {"config": registry.config(self._made[n])}
 
     def _learner(self, n: int) -> Fitted | None:
@@ -262,16 +278,20 @@ class Chain:
 
         Raises RecipeError when the folder holds another recipe's stages.
         """
+        chain = cls(recipe, device=device, cache=cache)
+        chain.restore(folder)
+        return chain
+
+    def restore(self, folder: str | Path) -> None:
+        """Take back what `save` wrote; as `load`, for a chain that is made already."""
         from safetensors.numpy import load_file
 
-        chain = cls(recipe, device=device, cache=cache)
-        for n, (stage, row) in enumerate(chain._stages):
+        for n, (stage, row) in enumerate(self._stages):
             place = Path(folder) / str(n)
             stored = json.loads((place / "config.json").read_text())
             if stored["stage"] != str(stage):
-                raise RecipeError(f"{place} holds `{stored['stage']}` where `{stage}` is expected", chain._text)
+                raise RecipeError(f"{place} holds `{stored['stage']}` where `{stage}` is expected", self._text)
             if row.kind == "encoder":
-                chain._expected = stored
-            elif (learner := chain._learner(n)) is not None and (place / "model.safetensors").exists():
+                self._expected = stored
+            elif (learner := self._learner(n)) is not None and (place / "model.safetensors").exists():
                 learner.restore(load_file(place / "model.safetensors"))
-        return chain

@@ -1,0 +1,356 @@
+"""A collection: documents, a recipe and an index, in a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cenote.arrays import Float32
+from cenote.collection import compaction, manifest
+from cenote.collection.attributes import Schema
+from cenote.collection.beginning import begun, empty
+from cenote.collection.building import Builder, Progress, dead_rows, nothing
+from cenote.collection.hits import Hit
+from cenote.collection.intake import Batch, Intake, OnSkip
+from cenote.collection.manifest import Manifest
+from cenote.collection.memory import Budget, budget
+from cenote.collection.sizes import Info, measured
+from cenote.collection.snapshot import Found, Snapshot
+from cenote.collection.writer import Writer
+from cenote.data.base import Document, Skipped, heading_at, page_at
+from cenote.index.base import checked_k
+from cenote.index.opening import open_index
+from cenote.recipe import Chain, parse
+
+if TYPE_CHECKING:
+    from cenote.encode.cache import Encodings
+
+MEMORY = "2GiB"
+COMMIT_EVERY = 10_000
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A durable step: inputs of this call done so far, the version that holds them, the id of the last."""
+
+    committed: int
+    version: int
+    last_id: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a call did with its documents."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    pruned: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    version: int = 0
+    resumed: bool = False
+
+
+class MissingDocuments(ValueError):
+    """Ids that a collection does not hold: `ids`."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = list(ids)
+        shown = ", ".join(map(repr, self.ids[:10])) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+        super().__init__(f"no document {shown} in the collection; ids are spelt as search and info print them")
+
+
+class Collection:
+    """An opened collection, on one version of it: what others write is seen after `refresh`, what this writes at once.
+
+    Several threads may search one object. Made by `create` and `open_collection`; close it, or use it in a `with`.
+    """
+
+    def __init__(self, path: Path, *, device: str | None, cache: Encodings | None, report: Report | None) -> None:
+        self.path = path
+        self.report = report
+        self._device, self._cache = device, cache
+        self._lock = threading.RLock()
+        self._chains: dict[str, Chain] = {}
+        self._snapshot = Snapshot.newest(path, open_index)
+        if not self._snapshot.manifest.complete:
+            self._snapshot.close()
+            recipe = self._snapshot.manifest.recipe
+            reason = f"{path} was interrupted while it was built"
+            raise ValueError(f'{reason}; run the same index again to go on: --out {path} --recipe "{recipe}"')
+
+    # -- what it is
+
+    @property
+    def recipe(self) -> str:
+        """The recipe that made it, and makes what is added."""
+        return self._snapshot.manifest.recipe
+
+    @property
+    def version(self) -> int:
+        """The version that is read."""
+        return self._snapshot.manifest.version
+
+    @property
+    def chain(self) -> Chain:
+        """The stages, fitted."""
+        return self._chain(self._snapshot.manifest)
+
+    def _chain(self, of: Manifest) -> Chain:
+        with self._lock:
+            if of.stages not in self._chains:
+                folder = self.path / of.stages
+                self._chains[of.stages] = Chain.load(of.recipe, folder, device=self._device, cache=self._cache)
+            return self._chains[of.stages]
+
+    def __len__(self) -> int:
+        return len(self._snapshot)
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._snapshot.find([id])[0] >= 0
+
+    def ids(self) -> list[str]:
+        """Return the ids of all documents, in the order they are stored."""
+        return self._snapshot.ids()
+
+    def info(self) -> Info:
+        """Return counts, versions and bytes."""
+        return measured(self._snapshot, self.chain.described_encoder())
+
+    # -- reading
+
+    def get(self, ids: Sequence[str]) -> list[Document]:
+        """Return documents by id, in the order asked.
+
+        Raises MissingDocuments naming those that are not there.
+        """
+        return self._snapshot.get(self._numbers(ids))
+
+    def _numbers(self, ids: Sequence[str]) -> list[int]:
+        if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
+            raise TypeError("ids must be a list of strings")
+        found = self._snapshot.find(ids)
+        missing = [id for id, number in zip(ids, found, strict=True) if number < 0]
+        if missing:
+            raise MissingDocuments(missing)
+        return found
+
+    def search(
+        self, texts: str | Sequence[str], k: int = 10, *, where: str | None = None, passages: bool = False
+    ) -> list[list[Hit]]:
+        """Return the k nearest documents of each text, best first, each by its best passage.
+
+        where: a condition in SQL on `id`, `source`, `text` and the attributes. passages: the k nearest passages,
+        several of a document included. Raises ValueError for an empty text, k < 1 and a condition that is none,
+        TypeError for what is no text.
+        """
+        return self._hits(self._search(self._queries(texts), k, where, passages))
+
+    def search_vectors(
+        self, vectors: NDArray[Any], k: int = 10, *, where: str | None = None, passages: bool = False
+    ) -> list[list[Hit]]:
+        """As `search`, for queries (q, dim) that are encoded already and have gone through the transforms."""
+        return self._hits(self._search(np.asarray(vectors), k, where, passages))
+
+    def rank(self, texts: Sequence[str], depth: int) -> list[list[tuple[str, float]]]:
+        """Return (id, score) of the `depth` nearest documents of each text, best first; no text is read."""
+        found = self._search(self._queries(texts), depth, None, False)
+        ids = iter(self._snapshot.ids_of([one.document for row in found for one in row]))
+        return [[(next(ids), one.score) for one in row] for row in found]
+
+    def _queries(self, texts: str | Sequence[str]) -> Float32:
+        given = [texts] if isinstance(texts, str) else list(texts)
+        for n, text in enumerate(given):
+            if not isinstance(text, str):
+                raise TypeError(f"question {n} must be a string, not {type(text).__name__}")
+            if not text.strip():
+                raise ValueError(f"question {n} is empty; ask something")
+        return self.chain.vectors(given, "query")
+
+    def _search(self, queries: Float32, k: int, where: str | None, passages: bool) -> list[list[Found]]:
+        return self._snapshot.search(queries, checked_k(k), where, every=passages)
+
+    def _hits(self, found: list[list[Found]]) -> list[list[Hit]]:
+        numbers = list(dict.fromkeys(one.document for row in found for one in row))
+        documents = dict(zip(numbers, self._snapshot.get(numbers), strict=True))
+        return [[self._hit(one, documents[one.document]) for one in row] for row in found]
+
+    def _hit(self, one: Found, document: Document) -> Hit:
+        span = self._snapshot.span(one.passage)
+        start, end = (0, len(document.text)) if span is None else (span.start, span.end)
+        return Hit(
+            id=document.id,
+            score=one.score,
+            text=document.text[start:end],
+            source=document.source,
+            start=start,
+            end=end,
+            page=page_at(document, start),
+            heading=heading_at(document, start),
+            attributes=document.attributes,
+        )
+
+    def verify(self) -> None:
+        """Compare every byte of every file with its hash.
+
+        Raises CorruptIndex naming the first that differs.
+        """
+        manifest.check(self.path, self._snapshot.manifest, every_byte=True)
+
+    def refresh(self) -> bool:
+        """Move to the newest version; return whether there was a newer one."""
+        with self._lock:
+            newest = Snapshot.newest(self.path, open_index)
+            if newest.manifest.version == self.version:
+                newest.close()
+                return False
+            old, self._snapshot = self._snapshot, newest
+            old.close()
+            return True
+
+    # -- writing
+
+    def add(
+        self,
+        sources: Any,
+        *,
+        commit_every: int = COMMIT_EVERY,
+        prune: bool = False,
+        text_column: str | None = None,
+        limit: int | None = None,
+        on_commit: Callable[[Commit], None] | None = None,
+        on_skip: OnSkip | None = None,
+        progress: Progress = nothing,
+    ) -> Report:
+        """Add documents, replace those that changed, skip those that did not (by content).
+
+        Durable when it returns, and at every call of `on_commit` before. prune: delete what came from the same sources
+        earlier and is gone. Raises ValueError for an id that comes twice, and for arguments out of range; Locked where
+        another process is writing.
+        """
+        if commit_every < 1:
+            raise ValueError(f"commit_every must be at least 1, not {commit_every}")
+        from cenote.data import read
+
+        limits = budget(MEMORY)
+        with self._lock, Writer(self.path) as writer:
+            self.refresh()
+            intake = Intake(Schema(self._snapshot.manifest.schema), self._snapshot, on_skip)
+            done, read_so_far, pruned = 0, 0, 0
+
+            def count(more: int) -> None:
+                nonlocal read_so_far
+                read_so_far += more
+                progress("read", read_so_far, None)
+
+            found = read(sources, text_column=text_column, limit=limit)
+            for batch in intake.batches(found, commit_every, limits.characters, count):
+                self._commit(writer, batch, intake, limits, progress)
+                done += batch.inputs
+                if on_commit is not None and writer.manifest is not None:
+                    on_commit(Commit(done, writer.manifest.version, batch.last_id))
+            if prune and (gone := intake.gone(sources)):
+                pruned = len(gone)
+                self._commit(writer, Batch(replaced=gone), intake, limits, progress)
+            self._settle(writer)
+        counts = (intake.added, intake.changed, intake.unchanged, pruned)
+        return Report(*counts, intake.skipped, self.version)
+
+    def _commit(self, writer: Writer, batch: Batch, intake: Intake, limits: Budget, progress: Progress) -> None:
+        if batch.stored or batch.replaced:
+            assert writer.manifest is not None
+            chain = self._chain(writer.manifest)
+            Builder(writer, chain, writer.manifest, limits, progress, each=False).add(batch, intake)
+
+    def _settle(self, writer: Writer, *, everything: bool = False) -> None:
+        """Merge what is due after a commit, and move to the newest version."""
+        compaction.compact(writer, open_index, budget(MEMORY), everything=everything)
+        self.refresh()
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete documents by id, durably; return how many.
+
+        Raises MissingDocuments naming those that are not there, and deletes none then.
+        """
+        with self._lock, Writer(self.path) as writer:
+            self.refresh()
+            numbers = self._numbers(ids)
+            intake = Intake(Schema(self._snapshot.manifest.schema), self._snapshot)
+            now = self._snapshot.manifest
+            version = writer.next_version()
+            tombstones = writer.bury(version, dead_rows(intake, numbers), now)
+            writer.publish(replace(now, version=version, tombstones=tombstones))
+            self._settle(writer)
+        return len(set(numbers))
+
+    def compact(self) -> Info:
+        """Merge all segments, and leave dead documents behind."""
+        with self._lock, Writer(self.path) as writer:
+            self.refresh()
+            self._settle(writer, everything=True)
+        return self.info()
+
+    def reindex(
+        self,
+        recipe: str,
+        out: str | Path | None = None,
+        *,
+        cache: Encodings | None = None,
+        memory: str | int = MEMORY,
+        progress: Progress = nothing,
+    ) -> Collection:
+        """Build another recipe from the stored documents: here, as one new version, or as a new collection at `out`.
+
+        Meanwhile the old version serves. An interrupted build at `out` is resumed. Returns the collection that holds
+        the new recipe. Raises RecipeError for a recipe that cannot be built, ValueError where `out` is taken.
+        """
+        parsed = str(parse(recipe))
+        chain = Chain(parsed, device=self._device, cache=cache if cache is not None else self._cache)
+        place = self.path if out is None else Path(out)
+        here = out is None or place.resolve() == self.path.resolve()
+        with self._lock, Writer(place) as writer:
+            if here:
+                self.refresh()
+            now = None if here else begun(writer.manifest, place, parsed, replaced=False)
+            source = self._snapshot
+            draft = now or empty(parsed, source.manifest.seed)
+            build = Builder(writer, chain, draft, budget(memory), progress, each=not here)
+            if not draft.stages:
+                build.adopt(self.path, source.segments, source.manifest.schema)
+            build.finish(open_index)
+            if here:
+                self.refresh()
+                return self
+        return Collection(place, device=self._device, cache=cache or self._cache, report=None)
+
+    # -- the end
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._snapshot.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f'Collection("{self.path}", {len(self):,} documents, "{self.recipe}")'
+
+
+def open_collection(path: str | Path, *, device: str | None = None, cache: Encodings | None = None) -> Collection:
+    """Open a collection. The encoder is loaded at the first search.
+
+    Raises ValueError where there is none, or one whose building was interrupted; CorruptIndex where a file is damaged.
+    """
+    return Collection(Path(path), device=device, cache=cache, report=None)
