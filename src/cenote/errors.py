@@ -43,4 +43,8 @@ class Locked(CenoteError):
 
 
 class Unreadable(CenoteError):
-    """A source file that a reader cannot make text of; reported and skipped, never fatal by itself."""
+    """A source file that a reader cannot make text of: reported under its `kind` and skipped, never fatal by itself."""
+
+    def __init__(self, reason: str, kind: str = "unreadable") -> None:
+        self.reason, self.kind = reason, kind
+        super().__init__(reason)

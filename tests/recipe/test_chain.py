@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cenote.encode.cache import Encodings
 
 from cenote.data.base import Document
+from cenote.encode.cache import Encodings
 from cenote.errors import RecipeError
 from cenote.recipe import Chain
 
@@ -32,10 +32,12 @@ def test_vectors_of_a_cosine_model_have_unit_length_after_every_transform(cache:
 
 
 def test_a_chain_finds_the_text_itself(cache: Encodings) -> None:
+    words = ["rain", "bread", "glass", "copper", "violin", "harbour", "pepper", "lantern", "glacier", "saddle"]
+    texts = [f"{a} and {b}" for i, a in enumerate(words) for b in words[i + 1 :]]
     for codec in ("float32", "bf16", "float8", "int8"):
         built = chain(f"wordllama | mean | {codec} | flat", cache)
-        index = built.build(built.vectors(TEXTS, "document"))
-        assert (index.search(built.vectors(TEXTS, "query"), k=1).ids[:, 0] == np.arange(len(TEXTS))).all()
+        index = built.build(built.vectors(texts, "document"))
+        assert (index.search(built.vectors(texts, "query"), k=1).ids[:, 0] == np.arange(len(texts))).all()
 
 
 def test_a_rerank_gives_the_order_of_its_own_codec(cache: Encodings) -> None:

@@ -22,9 +22,17 @@ MOST_TIMED = 200
 class Sizes(Protocol):
     """The sizes of a collection, a live document."""
 
-    bytes_per_document: float
-    first_pass_bytes_per_document: float
-    disk_bytes_per_document: float
+    @property
+    def bytes_per_document(self) -> float:
+        """Every array of the index."""
+
+    @property
+    def first_pass_bytes_per_document(self) -> float:
+        """Without the copies that reranks keep."""
+
+    @property
+    def disk_bytes_per_document(self) -> float:
+        """All files, texts included."""
 
 
 class Measurable(System, Protocol):

@@ -1,0 +1,121 @@
+"""Files with a document a row: jsonl, json, csv, tsv, parquet, and the corpus of a BEIR folder; read row by row.
+
+A row is a dict. What is wrong with one row is an `Unreadable` in its place; what is wrong with the file ends it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
+
+from cenote.data.formats import suffix
+from cenote.errors import Unreadable
+
+Row: TypeAlias = dict[str, Any]
+_BATCH = 1024
+
+
+def rows(path: Path) -> Iterator[Row | Unreadable]:
+    """Yield the rows of a file by its suffix; the last may be an Unreadable that says why there are no more."""
+    readers = {"csv": _csv, "tsv": _csv, "parquet": _parquet, "json": _json}
+    try:
+        yield from readers.get(suffix(path.name), _jsonl)(path)
+    except UnicodeDecodeError as error:
+        yield Unreadable(f"it is not UTF-8 (byte {error.start}); convert it first", "not UTF-8")
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        yield Unreadable(f"it cannot be read to its end: {getattr(error, 'strerror', None) or error}")
+
+
+def _opened(path: Path) -> TextIO:
+    if path.name.lower().endswith(".gz"):
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _jsonl(path: Path) -> Iterator[Row | Unreadable]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Unreadable(f"line {number} is no JSON: {error}", "not a row")
+                continue
+            yield row if isinstance(row, dict) else Unreadable(f"line {number} is no JSON object", "not a row")
+
+
+def _json(path: Path) -> Iterator[Row | Unreadable]:
+    with _opened(path) as file:
+        try:
+            found = json.load(file)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, UnicodeDecodeError):
+                raise
+            yield Unreadable(f"it is no JSON: {error}")
+            return
+    for number, row in enumerate(found if isinstance(found, list) else [found]):
+        yield row if isinstance(row, dict) else Unreadable(f"item {number} is no JSON object", "not a row")
+
+
+def _csv(path: Path) -> Iterator[Row | Unreadable]:
+    # a field may hold a whole document
+    csv.field_size_limit(2**31 - 1)
+    kinds = _column_kinds(path)
+    with _opened(path) as file:
+        for row in _dict_rows(file, path):
+            yield row if isinstance(row, Unreadable) else {k: kinds[k](v) if v else None for k, v in row.items()}
+
+
+def _dict_rows(file: TextIO, path: Path) -> Iterator[dict[str, str] | Unreadable]:
+    table = csv.reader(file, delimiter="\t" if suffix(path.name) == "tsv" else ",")
+    names = next(table, [])
+    for row in table:
+        if not row:
+            continue
+        if len(row) != len(names):
+            reason = f"line {table.line_num} has {len(row)} fields where the first has {len(names)}"
+            yield Unreadable(reason, "not a row")
+        else:
+            yield dict(zip(names, row, strict=True))
+
+
+def _column_kinds(path: Path) -> dict[str, type]:
+    """The narrowest of int, float and str that takes every value of a column and gives it back as it was."""
+    kinds: dict[str, type] = {}
+    with _opened(path) as file:
+        for row in _dict_rows(file, path):
+            for name, value in row.items() if isinstance(row, dict) else ():
+                kind = kinds.setdefault(name, int)
+                if value and kind is int and not _is(int, value):
+                    kind = kinds[name] = float
+                if value and kind is float and not _is(float, value):
+                    kinds[name] = str
+    return kinds | dict.fromkeys(("text", "_id", "id"), str)
+
+
+def _is(kind: type, value: str) -> bool:
+    try:
+        number = kind(value)
+    except ValueError:
+        return False
+    # "007" and "1e3" are names of something, not numbers
+    return (kind is float and value.strip("-").replace(".", "", 1).isdigit()) or str(number) == value
+
+
+def _parquet(path: Path) -> Iterator[Row | Unreadable]:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH):
+                yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        yield Unreadable(f"it is no parquet file that can be read: {error}")
