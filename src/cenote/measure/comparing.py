@@ -57,13 +57,15 @@ def compare(
     progress: Told | None = None,
     cache: Encodings | None = None,
     runs: str | Path | None = None,
+    text_column: str | None = None,
 ) -> Comparison:
     """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
 
     source: a collection, its path, or whatever `cenote.create` takes. recipes: recipes or grids; the first is the
     baseline. queries and qrels (BEIR or TREC files), or questions (a spreadsheet). margin: what a recipe may lose and
     still count as not worse. keep="best" leaves the winner's collection at `out`. measure: the one that decides. runs:
-    a folder for one TREC run a recipe. Documents are read once, and what recipes share is encoded once.
+    a folder for one TREC run a recipe. text_column: as in `cenote.create`. Documents are read once, and what recipes
+    share is encoded once.
 
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
@@ -85,7 +87,7 @@ def compare(
         Path(runs).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cenote-compare-", dir=_beside(source, out)) as place:
         meter = _meter(cache, Path(place))
-        base, opened = _base(source, wanted, Path(place), meter)
+        base, opened = _base(source, wanted, Path(place), meter, text_column)
         try:
             bound = task.bind(base.ids())
             encode_once(base, grid, meter)
@@ -117,7 +119,7 @@ def _meter(cache: Encodings | None, place: Path) -> Metered:
     return meter if meter.folder is not None else Metered(place / "encodings")
 
 
-def _base(source: Any, wanted: list[str], place: Path, meter: Metered) -> tuple[Base, bool]:
+def _base(source: Any, wanted: list[str], place: Path, meter: Metered, text_column: str | None) -> tuple[Base, bool]:
     """The collection whose documents every recipe indexes, and whether it is ours to close."""
     if hasattr(source, "reindex"):
         return source, False
@@ -130,7 +132,8 @@ def _base(source: Any, wanted: list[str], place: Path, meter: Metered) -> tuple[
     failure: Exception | None = None
     for n, recipe in enumerate(wanted):
         try:
-            return collection.create(place / f"base-{n}", sources, recipe=recipe, cache=meter), True
+            made = collection.create(place / f"base-{n}", sources, recipe, cache=meter, text_column=text_column)
+            return made, True
         except (ValueError, OSError, CenoteError) as error:
             failure = failure or error
     raise failure or ValueError("recipes is empty")

@@ -1,0 +1,73 @@
+"""cenote compare: which recipe wins on one's own questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cenote.cli.arguments import AsJson, Qrels, Queries, Questions, TextColumn, complete_recipe
+from cenote.cli.terminal import TERMINAL, Failed, result, result_json, result_table
+
+
+def compare(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE|DIR…", help="Documents, or a collection.")],
+    recipes: Annotated[
+        list[str], typer.Option("--with", "-w", metavar="R", help="A recipe or grid.", autocompletion=complete_recipe)
+    ],
+    queries: Queries = None,
+    qrels: Qrels = None,
+    questions: Questions = None,
+    margin: Annotated[float, typer.Option(help="What a recipe may lose and still be as good.")] = 0.01,
+    by: Annotated[str, typer.Option("--measure", help="The measure that decides.")] = "ndcg_at_10",
+    keep: Annotated[str | None, typer.Option(metavar="best", help="Keep the winner's collection at --out.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR2", help="Where it is kept.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the frontier: .png or .svg.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as csv.")] = None,
+    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write a TREC run a recipe.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    text_column: TextColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build recipes over the same documents, ask each the same questions, and say which differences are real."""
+    from cenote.measure import compare as compared
+    from cenote.measure import plan
+
+    source = sources[0] if len(sources) == 1 else sources
+    TERMINAL.message(plan(source, recipes).sentence())
+    with TERMINAL.progress() as progress:
+
+        def told(done: int, total: int, recipe: str) -> None:
+            progress("comparing", done, total)
+            if TERMINAL.verbose and recipe:
+                TERMINAL.message(f'{done + 1} of {total}: "{recipe}"')
+
+        found = compared(
+            source,
+            recipes=recipes,
+            queries=queries,
+            qrels=qrels,
+            questions=questions,
+            margin=margin,
+            measure=by,
+            keep=keep,
+            out=out,
+            runs=runs,
+            seed=seed,
+            text_column=text_column,
+            progress=told,
+        )
+    if as_json:
+        result_json(found.to_dict())
+    else:
+        result(found.verdict)
+        result("")
+        result_table(found.table())
+    if csv is not None:
+        found.to_csv(csv)
+    if plot is not None and found.winner is not None:
+        found.plot(plot)
+        TERMINAL.message(f"the plot is in {plot}")
+    if found.winner is None:
+        raise Failed("no recipe ran")

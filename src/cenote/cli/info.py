@@ -1,0 +1,42 @@
+"""cenote info: what a collection is, and whether it is whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cenote.cli.arguments import AsJson, Directory
+from cenote.cli.terminal import TERMINAL, result, result_json, result_table, size
+
+
+def info(
+    directory: Directory,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every byte with its hash.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print recipe, counts, bytes by part and versions of a collection."""
+    import cenote
+    from cenote.collection import open_collection
+    from cenote.kernels.machine import described
+
+    with open_collection(directory) as opened:
+        if verify:
+            opened.verify()
+            TERMINAL.message("every byte of every file is as it was written")
+        found = opened.info().to_dict() | {"cenote": cenote.__version__, "kernels": described()}
+    if as_json:
+        result_json(found)
+        return
+    result(f'recipe   "{found["recipe"]}"')
+    encoder = found["encoder"]
+    result(f"encoder  {encoder['reference']['model']} ({encoder['dtype']}, sha256 {encoder['sha256'][:12]}…)")
+    result(f"version  {found['version']}, made {found['created']} by cenote {found['cenote']}")
+    result(f"kernels  {', '.join(f'{name} {value}' for name, value in found['kernels'].items())}")
+    result("")
+    counts = ("documents", "passages", "segments", "dead_documents", "dim")
+    rows = [(name.replace("_", " "), f"{found[name]:,}") for name in counts]
+    rows += [(f"bytes: {name}", size(count)) for name, count in found["bytes"].items()]
+    for name in ("bytes_per_document", "first_pass_bytes_per_document", "disk_bytes_per_document"):
+        rows.append((name.replace("_", " "), f"{found[name]:,.1f}"))
+    result_table([("", ""), *rows])

@@ -1,0 +1,124 @@
+"""The entry: options, commands, and what an error becomes.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cenote.cli.terminal import TERMINAL, Failed
+from cenote.errors import CenoteError, CorruptIndex
+
+COMMANDS = (
+    "index",
+    "add",
+    "delete",
+    "get",
+    "search",
+    "measure",
+    "compare",
+    "reindex",
+    "compact",
+    "info",
+    "check",
+    "encode",
+    "papers",
+    "reproduce",
+    "demo",
+)
+_ANYWHERE = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--debug": "debug"}
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from cenote import __version__
+
+        print(f"cenote {__version__}")
+        raise typer.Exit
+
+
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say results and errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Embeddings, pooled: from tokens to the fewest bytes that still find them.
+
+    -q, -v and --debug may also stand behind the command.
+    """
+
+
+def application() -> typer.Typer:
+    """Return the application with every command."""
+    app = typer.Typer(
+        name="cenote", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 100}
+    )
+    app.callback()(options)
+    for name in COMMANDS:
+        app.command(name)(getattr(importlib.import_module(f"cenote.cli.{name}"), name))
+    return app
+
+
+def _globals(arguments: Sequence[str]) -> list[str]:
+    """Take the options that may stand anywhere out of the arguments, up to a `--`."""
+    rest: list[str] = []
+    TERMINAL.quiet = TERMINAL.verbose = TERMINAL.debug = False
+    for n, argument in enumerate(arguments):
+        if argument == "--":
+            return rest + list(arguments[n:])
+        if argument in _ANYWHERE:
+            setattr(TERMINAL, _ANYWHERE[argument], True)
+        else:
+            rest.append(argument)
+    return rest
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line; return its exit code."""
+    try:
+        code = application()(args=_globals(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # whoever read the output has seen enough; nothing must be written to it at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except Exception as error:
+        if TERMINAL.debug:
+            traceback.print_exc()
+        return _failure(error)
+
+
+def _failure(error: Exception) -> int:
+    """Say what went wrong in a sentence; return the exit code."""
+    if hasattr(error, "format_message"):  # usage: an unknown option, a missing argument
+        TERMINAL.error(f"{error.format_message()} (`cenote COMMAND --help` says what it takes)")
+        return int(getattr(error, "exit_code", 2))
+    if isinstance(error, Failed | CorruptIndex | CenoteError):
+        TERMINAL.error(str(error))
+        return 1
+    if isinstance(error, ValueError | TypeError):
+        TERMINAL.error(str(error))
+        return 2
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        TERMINAL.error(f"{where}{error.strerror or error}; nothing that was stored is lost")
+        return 1
+    TERMINAL.error(f"{type(error).__name__}: {error}; run it again with --debug to see where")
+    return 1
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""What this machine computes with: printed beside every measurement, as speeds mean nothing without it."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+
+from cenote.kernels.threads import count
+
+_TOLD_APART = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "i8mm", "bf16")
+
+
+@cache
+def described() -> dict[str, str]:
+    """Return the processor, the instructions that decide here, the threads and the versions of what computes."""
+    import numba
+    import torch
+
+    model, flags = _processor()
+    return {
+        "cpu": model,
+        "instructions": " ".join(flag for flag in _TOLD_APART if flag in flags) or "unknown",
+        "threads": str(count()),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def _processor() -> tuple[str, frozenset[str]]:
+    """The name of the processor and what it can do, as far as the system says."""
+    found: dict[str, str] = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip().lower(), value.strip())
+    except OSError:
+        pass  # other systems have no such file
+    flags = frozenset((found.get("flags") or found.get("features") or "").split())
+    return found.get("model name") or platform.processor() or platform.machine(), flags
