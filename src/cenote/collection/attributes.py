@@ -13,6 +13,8 @@ from typing import Any
 
 OWN = ("id", "source", "place", "key", "hash", "text", "pages", "headings")
 """The columns of a collection; a user's attribute of one of these names gets `_` behind."""
+INTERNAL = ("place", "key", "hash", "pages", "headings")
+"""Those of them that say nothing to a user's filter."""
 _WIDER = {("int64", "double"): "double", ("list<int64>", "list<double>"): "list<double>"}
 _INT64 = 2**63
 

@@ -20,9 +20,9 @@ def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -
     if replaced:
         return None
     if found.complete:
-        raise ValueError(f"{place} is a collection already; add to it, reindex it, or say that it is to be replaced")
+        raise ValueError(f"{place} is a collection already; add to it, reindex it, or replace it (--replace)")
     reason = f'{place} was begun with the recipe "{found.recipe}" and not "{recipe}"'
-    raise ValueError(f"{reason}; go on with that one, or say that it is to be replaced")
+    raise ValueError(f"{reason}; go on with that one, or replace it (--replace)")
 
 
 def empty(recipe: str, seed: int) -> Manifest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Int64
-from cenote.collection.attributes import OWN, plain
+from cenote.collection.attributes import INTERNAL, OWN, plain
 from cenote.collection.filters import with_nulls
 from cenote.data.base import Document
 from cenote.errors import CorruptIndex
@@ -159,6 +160,8 @@ class Table:
         except (ValueError, OSError) as error:
             # the library names the column or the mark at fault, and then its own source file
             reason = str(error).removeprefix("Invalid user input: ").split(", /")[0]
+            known = [name for name in self._dataset.schema.names if name not in INTERNAL]
+            reason = re.sub(r"Valid fields are .*", f"Known: {', '.join([*known, *lacking])}", reason)
             raise ValueError(f"where={where!r} is no condition on the documents: {reason}") from None
         return np.sort(found["_rowid"].to_numpy().astype(np.int64))
 

@@ -1,7 +1,8 @@
 """Encodings: vectors kept on disk, so that index, compare and reindex compute a text once.
 
 One sqlite file a key; the key hashes everything that decides a vector beside the text (weights, type, window, prompt,
-pooling). A row is the hash of a text, its vector in fp32, and the seconds it cost when it was computed. Several
+pooling). A row is the hash of a text, its vector in fp32, its tokens, and the seconds it cost when it was computed, so
+that what a text lost to the model's window is reported whenever it is used. Several
 processes may share the folder. The cache is never the truth: one that is broken, full or locked costs time only.
 """
 
@@ -11,11 +12,12 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from cenote.arrays import Float32
 if TYPE_CHECKING:
     from cenote.encode.encoder import Encoder, Role
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same key would give other vectors."""
 _STEP = 2048
 """Texts that are computed between two writes: what an interruption can lose."""
@@ -32,7 +34,9 @@ _ASKED = 500
 """Hashes asked for in one statement: below the number of variables every sqlite takes."""
 _MOST = 8 * 2**30
 
-Known = dict[bytes, tuple[bytes, float]]
+Row: TypeAlias = tuple[bytes, float, int]
+"""(vector, seconds, tokens)."""
+Known: TypeAlias = dict[bytes, Row]
 
 
 class Encodings:
@@ -69,22 +73,23 @@ class Encodings:
         missing = {h: text for h, text in zip(hashes, texts, strict=True) if any(h not in kept for kept in known)}
         if progress is not None and len(missing) < len(texts):
             progress(sum(h not in missing for h in hashes))
-        repeats = dict.fromkeys(missing, 0)
-        for h in hashes:
-            if h in repeats:
-                repeats[h] += 1
+        repeats = Counter(h for h in hashes if h in missing)
         for part in _parts(list(missing), _STEP):
+            some = [missing[h] for h in part]
             began = time.perf_counter()
-            found = encoder.encode([missing[h] for h in part], role, pool=list(pools))
+            found = encoder.encode(some, role, pool=list(pools))
             seconds = (time.perf_counter() - began) / len(part)
+            tokens = encoder.lengths(some, role).tolist()
             for kept, store, vectors in zip(known, stores, found, strict=True):
-                new = {h: (row.tobytes(), seconds) for h, row in zip(part, vectors, strict=True)}
+                new = {h: (row.tobytes(), seconds, n) for h, row, n in zip(part, vectors, tokens, strict=True)}
                 _write(store, new)
                 kept.update(new)
             if progress is not None:
                 progress(sum(repeats[h] for h in part))
         if missing:
             self._shrink(stores)
+        if pools:
+            _report(encoder, known[0], Counter(hashes), missing)
         arrays = [_gather(kept, hashes, encoder.width(pool)) for kept, pool in zip(known, pools, strict=True)]
         return arrays, sum(known[0][h][1] for h in set(hashes)) if pools else 0.0
 
@@ -111,6 +116,18 @@ class Encodings:
                         old.unlink(missing_ok=True)
 
 
+def _report(encoder: Encoder, kept: Known, hashes: Counter[bytes], missing: Collection[bytes]) -> None:
+    """Count what the encoder did not see: texts that were kept, and repeats of those that were not."""
+    window = encoder.max_length
+    for h, times in hashes.items():
+        tokens = kept[h][2]
+        cut = 0 if window is None else max(0, tokens - window)
+        if cut and encoder.overflow == "error":
+            reason = f"a text is {cut} tokens longer than the window of {window}"
+            raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
+        encoder.report.count(tokens - cut, cut, times - (h in missing))
+
+
 def _gather(kept: Known, hashes: list[bytes], width: int) -> Float32:
     if not hashes:
         return np.zeros((0, width), np.float32)
@@ -126,7 +143,8 @@ def _connect(store: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode=WAL")
     # a power cut may lose what was written last, never make wrong what is there
     db.execute("PRAGMA synchronous=NORMAL")
-    db.execute("CREATE TABLE IF NOT EXISTS rows (text BLOB PRIMARY KEY, vector BLOB, seconds REAL) WITHOUT ROWID")
+    columns = "text BLOB PRIMARY KEY, vector BLOB, seconds REAL, tokens INTEGER"
+    db.execute(f"CREATE TABLE IF NOT EXISTS rows ({columns}) WITHOUT ROWID")
     return db
 
 
@@ -139,8 +157,8 @@ def _read(store: Path | None, hashes: list[bytes], width: int) -> Known:
         with closing(_connect(store)) as db:
             for part in _parts(list(dict.fromkeys(hashes)), _ASKED):
                 marks = ",".join("?" * len(part))
-                rows = db.execute(f"SELECT text, vector, seconds FROM rows WHERE text IN ({marks})", part)
-                found.update({text: (vector, seconds) for text, vector, seconds in rows if len(vector) == 4 * width})
+                rows = db.execute(f"SELECT text, vector, seconds, tokens FROM rows WHERE text IN ({marks})", part)
+                found.update({text: (v, seconds, n) for text, v, seconds, n in rows if len(v) == 4 * width})
     except (sqlite3.Error, OSError):
         return {}
     return found
@@ -153,5 +171,5 @@ def _write(store: Path | None, rows: Known) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
         with closing(_connect(store)) as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", [(h, v, s) for h, (v, s) in rows.items()])
+            db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", [(h, *row) for h, row in rows.items()])
             db.execute("COMMIT")

@@ -8,6 +8,7 @@ holds a budget of tokens, not a number of texts. Row i of every result is input 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -145,6 +146,11 @@ class Encoder:
         """Return int64 (n, 2) of each text: the characters of its tokens, without specials or prompt, uncut."""
         return self._parts.tokenizer.spans(texts)
 
+    def lengths(self, texts: list[str], role: Role = "document") -> Int64:
+        """Return int64 (n): the tokens of each text as it is read, specials and prompt counted, uncut."""
+        prompt = self.prompt(role)
+        return self._parts.tokenizer.lengths([prompt + text for text in texts])
+
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that decides a vector beside the text and the pooling."""
         return {
@@ -185,10 +191,15 @@ class Encoder:
             raise ValueError(f"layers must lie between 0 and {self.depth}, not {list(asked)}")
         return tuple(sorted(set(found)))
 
-    def _window_states(self, texts: list[str], role: Role, layers: tuple[int, ...], first: int = 0) -> Iterator[States]:
+    def _window_states(
+        self, texts: list[str], role: Role, layers: tuple[int, ...], first: int = 0, times: Sequence[int] | None = None
+    ) -> Iterator[States]:
+        """The states of distinct texts; `times` says how often each stands in the input."""
         prompt = self.prompt(role)
         tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
-        self._count(tokens, first)
+        self._check_window(tokens, first)
+        for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
+            self.report.count(len(one), one.cut, often)
         order = np.argsort([-len(one) for one in tokens], kind="stable")
         batch: list[int] = []
         held = 0
@@ -201,17 +212,11 @@ class Encoder:
         if batch:
             yield self._batch(batch, tokens, layers, len(prompt), first)
 
-    def _count(self, tokens: list[Tokens], first: int) -> None:
-        cut = [row for row, one in enumerate(tokens) if one.cut]
-        if cut and self.overflow == "error":
-            row = cut[0]
+    def _check_window(self, tokens: list[Tokens], first: int) -> None:
+        row = next((row for row, one in enumerate(tokens) if one.cut), None)
+        if row is not None and self.overflow == "error":
             reason = f"text {first + row} is {tokens[row].cut} tokens longer than the window of {self.max_length}"
             raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
-        self.report.texts += len(tokens)
-        self.report.tokens += sum(len(one) for one in tokens)
-        self.report.cut_texts += len(cut)
-        self.report.cut_tokens += sum(tokens[row].cut for row in cut)
-        self.report.empty_texts += sum(len(one) == 0 for one in tokens)
 
     def _batch(self, rows: list[int], tokens: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
         chosen = [tokens[row] for row in rows]
@@ -302,11 +307,12 @@ class Encoder:
         normalise: bool | None,
         out: list[Float32],
     ) -> None:
-        distinct = list(dict.fromkeys(texts))
+        times = Counter(texts)
+        distinct = list(times)
         place = {text: i for i, text in enumerate(distinct)}
         of = np.array([place[text] for text in texts])
         parts = [np.zeros((len(distinct), x.shape[1]), np.float32) for x in out]
-        for states in self._window_states(distinct, role, (self.depth,)):
+        for states in self._window_states(distinct, role, (self.depth,), times=list(times.values())):
             x, offsets = states.kept()
             for (own, pooler), part in zip(poolers, parts, strict=True):
                 part[states.rows] = self._vectors(x, offsets, own, pooler, normalise)

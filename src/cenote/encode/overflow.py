@@ -15,6 +15,14 @@ class Overflow:
     cut_tokens: int = 0
     empty_texts: int = 0
 
+    def count(self, tokens: int, cut: int, times: int = 1) -> None:
+        """Count a text of which `tokens` were read and `cut` were not, as often as it came."""
+        self.texts += times
+        self.tokens += times * tokens
+        self.cut_texts += times * (cut > 0)
+        self.cut_tokens += times * cut
+        self.empty_texts += times * (tokens == 0)
+
     def reset(self) -> None:
         """Start counting again."""
         self.texts = self.tokens = self.cut_texts = self.cut_tokens = self.empty_texts = 0

@@ -52,6 +52,11 @@ class Tokenizer:
         found = self._fast.encode_batch(texts, add_special_tokens=self.specials)
         return [_cut(encoding, window) for encoding in found]
 
+    def lengths(self, texts: list[str]) -> Int64:
+        """Return int64 (n): the tokens of each text, specials counted, uncut."""
+        found = self._fast.encode_batch_fast(texts, add_special_tokens=self.specials)
+        return np.array([len(encoding.ids) for encoding in found], np.int64)
+
     def spans(self, texts: list[str]) -> list[Int64]:
         """Return int64 (n, 2) of each text: the characters of every token, without specials and uncut."""
         found = self._fast.encode_batch(texts, add_special_tokens=False)

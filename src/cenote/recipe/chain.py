@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,9 +201,10 @@ class Chain:
         """
         if not self.needs_fit:
             return
-        spent = self.encode_seconds
+        spent, read = self.encode_seconds, replace(self.encoder.report)
         x = self._pooled(texts, "document", progress)
-        self.encode_seconds = spent  # the sample is encoded with the other documents, and counted there
+        # the sample is encoded with the other documents, and counted there
+        self.encode_seconds, self.encoder.report = spent, read
         for i in self._of_kind("transform"):
             transform: Transform = self._made[i]
             if transform.needs_fit:
