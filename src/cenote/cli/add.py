@@ -28,19 +28,25 @@ def add(
 
     def told(commit: Commit) -> None:
         if as_json:
-            result_json({"committed": commit.committed, "version": commit.version, "last_id": commit.last_id})
+            try:
+                result_json({"committed": commit.committed, "version": commit.version, "last_id": commit.last_id})
+            except BrokenPipeError:
+                raise Failed("nobody reads the commits any more; run it again to add what is left") from None
 
     with open_collection(directory) as opened:
-        with TERMINAL.progress() as progress:
-            did = opened.add(
-                sources,
-                commit_every=commit_every,
-                prune=prune,
-                text_column=text_column,
-                limit=limit,
-                on_commit=told,
-                progress=progress,
-            )
+        try:
+            with TERMINAL.progress() as progress:
+                did = opened.add(
+                    sources,
+                    commit_every=commit_every,
+                    prune=prune,
+                    text_column=text_column,
+                    limit=limit,
+                    on_commit=told,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("what was committed stays; run it again to add what is left") from None
         TERMINAL.skipped(did.skipped)
         if not as_json:
             counts = f"{did.added:,} added, {did.changed:,} changed, {did.unchanged:,} unchanged, {did.pruned:,} pruned"

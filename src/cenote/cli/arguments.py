@@ -20,9 +20,21 @@ def complete_recipe(incomplete: str) -> list[str]:
     ]
 
 
+def in_a_folder(path: Path, option: str) -> Path:
+    """Return where an option says a file goes, found out before any work that it can.
+
+    Raises ValueError where there is no folder for it.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} is {path}, and there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise ValueError(f"{option} is {path}, which is a folder; name a file in it")
+    return path
+
+
 _KINDS = registry.STAGE_KINDS
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A collection.", show_default=False)]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="A collection.", show_default=False)]
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE…", help="Files, folders or patterns.", show_default=False)
 ]

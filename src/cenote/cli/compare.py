@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from cenote.cli.arguments import AsJson, Qrels, Queries, Questions, TextColumn, complete_recipe
+from cenote.cli.arguments import AsJson, Qrels, Queries, Questions, TextColumn, complete_recipe, in_a_folder
 from cenote.cli.terminal import TERMINAL, Failed, result, result_json, result_table
 
 
@@ -21,7 +21,7 @@ def compare(
     questions: Questions = None,
     margin: Annotated[float, typer.Option(help="What a recipe may lose and still be as good.")] = 0.01,
     by: Annotated[str, typer.Option("--measure", help="The measure that decides.")] = "ndcg_at_10",
-    keep: Annotated[str | None, typer.Option(metavar="best", help="Keep the winner's collection at --out.")] = None,
+    keep: Annotated[Literal["best"] | None, typer.Option(help="Keep the winner's collection at --out.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR2", help="Where it is kept.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the frontier: .png or .svg.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as csv.")] = None,
@@ -33,9 +33,20 @@ def compare(
     """Build recipes over the same documents, ask each the same questions, and say which differences are real."""
     from cenote.measure import compare as compared
     from cenote.measure import plan
+    from cenote.measure.retrieval import RetrievalTask
 
+    # what would fail at the end of a long comparison fails before it
+    for file, option in ((plot, "--plot"), (csv, "--csv")):
+        if file is not None:
+            in_a_folder(file, option)
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
+        raise ValueError(f"--plot is {plot}, and must end in .png or .svg")
+    if (keep is None) != (out is None):
+        raise ValueError("--keep best and --out, where the winner is kept, come together")
+    RetrievalTask.read(queries=queries, qrels=qrels, questions=questions)
     source = sources[0] if len(sources) == 1 else sources
-    TERMINAL.message(plan(source, recipes).sentence())
+    # a column that the plan does not know of cannot be tried: it says what is to be done, and not how long it takes
+    TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
     with TERMINAL.progress() as progress:
 
         def told(done: int, total: int, recipe: str) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cenote.cli.arguments import AsJson, Recipe
+from cenote.cli.arguments import AsJson, Recipe, in_a_folder
+from cenote.cli.lines import lines
 from cenote.cli.terminal import TERMINAL, result, result_json
 
+if TYPE_CHECKING:
+    from cenote.recipe import Chain
+
 _LINES = 8192
+_KINDS = ("encoder", "pool", "transform")
 
 
 def encode(
@@ -26,23 +30,14 @@ def encode(
     as_json: AsJson = False,
 ) -> None:
     """Encode lines of text: row i of the matrix (float32) is line i."""
-    from cenote.errors import RecipeError
-    from cenote.recipe import Chain, parse
-
-    if out.suffix != ".npy":
+    if in_a_folder(out, "--out").suffix != ".npy":
         raise ValueError(f"--out is {out}, and must end in .npy")
-    parsed = parse(recipe)
-    if parsed.chunker is not None or parsed.gives not in ("states", "dense"):
-        gives = "passages" if parsed.chunker is not None else parsed.gives
-        raise RecipeError(f"`encode` writes dense vectors, and this recipe gives {gives}; end it before", str(parsed))
-    chain = Chain(parsed)
-    if chain.needs_fit:
-        raise RecipeError("a stage of this recipe learns from documents; make a collection with it first", str(parsed))
-    done = 0
-    with _lines(file) as lines, TERMINAL.progress() as progress, _matrix(out, chain.dim) as write:
-        while texts := [line.rstrip("\r\n") for line in islice(lines, _LINES)]:
-            write(chain.vectors(texts, role).tobytes())
-            done += len(texts)
+    chain = _chain(recipe)
+    texts, done = lines(file), 0
+    with TERMINAL.progress() as progress, _matrix(out, chain.dim) as write:
+        while some := list(islice(texts, _LINES)):
+            write(chain.vectors(some, role).tobytes())
+            done += len(some)
             progress("encode", done, None)
     lost = chain.encoder.report.sentence(chain.encoder.max_length)
     if lost is not None:
@@ -53,13 +48,29 @@ def encode(
         result(f"{out}: {done:,} rows of {chain.dim} dimensions")
 
 
-@contextmanager
-def _lines(file: str) -> Iterator[IO[str]]:
-    if file == "-":
-        yield sys.stdin
-        return
-    with open(file, encoding="utf-8", newline="\n") as opened:
-        yield opened
+def _chain(text: str) -> Chain:
+    """Build a recipe that gives one float vector a text, without documents to learn from.
+
+    Raises RecipeError showing the stage at which it does not.
+    """
+    from cenote.errors import RecipeError
+    from cenote.recipe import Chain, parse
+    from cenote.recipe.payloads import row_of
+
+    parsed = parse(text)
+    kinds = [row_of(stage, text) for stage in parsed.steps]
+    for stage, row in zip(parsed.steps, kinds, strict=True):
+        if row.kind not in _KINDS or row.gives not in ("states", "dense"):
+            gives = "cuts documents" if row.kind == "chunker" else f"gives {row.gives}"
+            reason = f"`encode` writes float vectors, one a line, and `{stage.word}` {gives}; leave it out"
+            raise RecipeError(reason, text, stage.start, stage.end)
+    chain = Chain(parsed)
+    transforms = [stage for stage, row in zip(parsed.steps, kinds, strict=True) if row.kind == "transform"]
+    for stage, made in zip(transforms, chain.transforms, strict=True):
+        if made.needs_fit:
+            reason = f"`{stage.word}` learns from documents and has not; leave it out, or make a collection with it"
+            raise RecipeError(reason, text, stage.start, stage.end)
+    return chain
 
 
 @contextmanager
@@ -67,7 +78,7 @@ def _matrix(out: Path, dim: int) -> Iterator[Callable[[bytes], None]]:
     """Write rows of float32 behind a header whose count is filled in at the end; the file is there whole or not."""
     from cenote.cli.npy import header
 
-    half = out.with_name(out.name + ".half")
+    half = out.with_name(f"{out.name}.{os.getpid()}.half")
     written = 0
     try:
         with half.open("wb") as file:

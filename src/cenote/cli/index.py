@@ -43,8 +43,7 @@ def index(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        TERMINAL.message(f"interrupted; what is done is kept in {out}: run the same command again to go on")
-        raise
+        raise KeyboardInterrupt("run the same command again to go on") from None
     with made:
         report(made, as_json=as_json)
         if strict and made.report is not None and made.report.skipped:

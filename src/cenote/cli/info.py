@@ -31,8 +31,8 @@ def info(
     result(f'recipe   "{found["recipe"]}"')
     encoder = found["encoder"]
     result(f"encoder  {encoder['reference']['model']} ({encoder['dtype']}, sha256 {encoder['sha256'][:12]}…)")
-    result(f"version  {found['version']}, made {found['created']} by cenote {found['cenote']}")
-    result(f"kernels  {', '.join(f'{name} {value}' for name, value in found['kernels'].items())}")
+    result(f"version  {found['version']} of the collection begun {found['created']}")
+    result(f"cenote   {found['cenote']}; {', '.join(f'{name} {value}' for name, value in found['kernels'].items())}")
     result("")
     counts = ("documents", "passages", "segments", "dead_documents", "dim")
     rows = [(name.replace("_", " "), f"{found[name]:,}") for name in counts]

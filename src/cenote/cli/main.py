@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import wraps
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +37,8 @@ COMMANDS = (
     "reproduce",
     "demo",
 )
+_RUST_PLACE = re.compile(r",? \S+\.rs:[\d:]+")
+"""Where in its own source Lance met an error, which says nothing to who reads it."""
 _ANYWHERE = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--debug": "debug"}
 
 
@@ -55,6 +60,9 @@ def options(
 
     -q, -v and --debug may also stand behind the command.
     """
+    TERMINAL.quiet |= quiet
+    TERMINAL.verbose |= verbose
+    TERMINAL.debug |= debug
 
 
 def application() -> typer.Typer:
@@ -64,8 +72,31 @@ def application() -> typer.Typer:
     )
     app.callback()(options)
     for name in COMMANDS:
-        app.command(name)(getattr(importlib.import_module(f"cenote.cli.{name}"), name))
+        app.command(name)(_through(getattr(importlib.import_module(f"cenote.cli.{name}"), name)))
     return app
+
+
+class _Interrupted(Exception):
+    """An interrupt, on its way past typer."""
+
+
+class _Unread(Exception):
+    """A closed pipe, on its way past typer."""
+
+
+def _through(command: Callable[..., None]) -> Callable[..., None]:
+    """Let typer not see what it would end by itself: it says nothing of an interrupt, and fails for a closed pipe."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as stop:
+            raise _Interrupted(str(stop)) from None
+        except BrokenPipeError:
+            raise _Unread from None
+
+    return run
 
 
 def _globals(arguments: Sequence[str]) -> list[str]:
@@ -85,14 +116,15 @@ def _globals(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Run a command line; return its exit code."""
     try:
-        code = application()(args=_globals(arguments), standalone_mode=False)
+        code = application()(args=_globals(arguments), prog_name="cenote", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
+    except (BrokenPipeError, _Unread):
         # whoever read the output has seen enough; nothing must be written to it at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, _Interrupted, typer.Abort) as stop:
+        TERMINAL.error(f"interrupted; {stop}" if str(stop) else "interrupted")
         return 130
     except Exception as error:
         if TERMINAL.debug:
@@ -103,7 +135,8 @@ def main(arguments: Sequence[str]) -> int:
 def _failure(error: Exception) -> int:
     """Say what went wrong in a sentence; return the exit code."""
     if hasattr(error, "format_message"):  # usage: an unknown option, a missing argument
-        TERMINAL.error(f"{error.format_message()} (`cenote COMMAND --help` says what it takes)")
+        if message := error.format_message():  # none where the help was shown, as no command was named
+            TERMINAL.error(f"{message} (`cenote COMMAND --help` says what it takes)")
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, Failed | CorruptIndex | CenoteError):
         TERMINAL.error(str(error))
@@ -113,12 +146,17 @@ def _failure(error: Exception) -> int:
         return 2
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        TERMINAL.error(f"{where}{error.strerror or error}; nothing that was stored is lost")
+        reason = error.strerror or _RUST_PLACE.sub("", str(error))
+        TERMINAL.error(f"{where}{reason}; nothing that was stored is lost")
         return 1
     TERMINAL.error(f"{type(error).__name__}: {error}; run it again with --debug to see where")
     return 1
 
 
 def run() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process. What it prints is UTF-8 everywhere: scripts read it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # half a surrogate pair, as in the name of a file that is no UTF-8, is printed as JSON spells it
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

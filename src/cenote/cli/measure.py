@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cenote.cli.arguments import AsJson, Directory, Qrels, Queries, Questions
+from cenote.cli.arguments import AsJson, Directory, Qrels, Queries, Questions, in_a_folder
 from cenote.cli.terminal import TERMINAL, result_json, result_table
 
 
@@ -24,6 +24,8 @@ def measure(
     from cenote.measure import measure as measured
     from cenote.measure.retrieval import RetrievalTask
 
+    if run_out is not None:
+        in_a_folder(run_out, "--run-out")
     task = RetrievalTask.read(queries=queries, qrels=qrels, questions=questions)
     done = 0
     with open_collection(directory) as opened, TERMINAL.progress() as progress:

@@ -23,7 +23,11 @@ def reindex(
     from cenote.collection import open_collection
 
     with open_collection(directory) as opened:
-        with TERMINAL.progress() as progress:
-            made = opened.reindex(recipe, out, memory=memory, progress=progress)
+        try:
+            with TERMINAL.progress() as progress:
+                made = opened.reindex(recipe, out, memory=memory, progress=progress)
+        except KeyboardInterrupt:
+            kept = "the collection is as it was" if out is None else "run the same command again to go on"
+            raise KeyboardInterrupt(kept) from None
         with made:
             report(made, as_json=as_json)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Int64
 from cenote.collection.attributes import INTERNAL, OWN, plain
-from cenote.collection.filters import with_nulls
+from cenote.collection.filters import fitted
 from cenote.data.base import Document
 from cenote.errors import CorruptIndex
 
@@ -153,15 +153,16 @@ class Table:
         types: every attribute of the collection; one this table lacks is NULL here. Raises ValueError for a condition
         that is none, or names what is no column.
         """
-        lacking = {name: kind for name, kind in types.items() if name not in self._dataset.schema.names}
-        condition = with_nulls(where, lacking)
+        kinds = {kind: name for name, kind in _kinds().items()}
+        here = {field.name: kinds.get(field.type, "") for field in self._dataset.schema}
+        condition = fitted(where, types, here)
         try:
             found = self._dataset.scanner(columns=[], filter=f"({condition}\n)", with_row_id=True).to_table()
         except (ValueError, OSError) as error:
             # the library names the column or the mark at fault, and then its own source file
             reason = str(error).removeprefix("Invalid user input: ").split(", /")[0]
-            known = [name for name in self._dataset.schema.names if name not in INTERNAL]
-            reason = re.sub(r"Valid fields are .*", f"Known: {', '.join([*known, *lacking])}", reason)
+            known = ", ".join(name for name in dict.fromkeys([*OWN, *types]) if name not in INTERNAL)
+            reason = re.sub(r"Valid fields are .*", f"Known: {known}", reason)
             raise ValueError(f"where={where!r} is no condition on the documents: {reason}") from None
         return np.sort(found["_rowid"].to_numpy().astype(np.int64))
 
@@ -177,13 +178,19 @@ def _document(row: dict[str, Any]) -> Document:
     )
 
 
-def _schema(types: dict[str, str]) -> Any:
+def _kinds() -> dict[str, Any]:
+    """The Arrow type of every column type."""
     import pyarrow as pa
 
     scalars = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "bool": pa.bool_()}
-    lists = {f"list<{name}>": pa.list_(kind) for name, kind in scalars.items()}
+    return scalars | {f"list<{name}>": pa.list_(kind) for name, kind in scalars.items()}
+
+
+def _schema(types: dict[str, str]) -> Any:
+    import pyarrow as pa
+
     kinds = {**dict.fromkeys(OWN, pa.string()), "key": pa.uint64(), "hash": pa.binary(16)}
-    return pa.schema([*kinds.items(), *((name, (scalars | lists)[kind]) for name, kind in types.items())])
+    return pa.schema([*kinds.items(), *((name, _kinds()[kind]) for name, kind in types.items())])
 
 
 def _as(value: Any, kind: str) -> Any:

@@ -118,7 +118,7 @@ def publish(folder: Path, manifest: Manifest, before: Manifest | None) -> Manife
         path = folder / before.name
         manifest = replace(manifest, previous=(before.name, path.stat().st_size, durable.digest(path)))
     # no newline at the end: the last byte closes the object, so that a file cut short by one cannot be read
-    text = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
+    text = json.dumps(asdict(manifest), indent=1).encode()
     durable.write(folder / manifest.name, text)
     # ends in the last digit of the hash for the same reason
     durable.write(folder / CURRENT, f"{manifest.name} {_hash(text)}".encode())

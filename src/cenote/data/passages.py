@@ -103,8 +103,9 @@ class Passages(Chunker):
 
 def _inside(text: str, starts: Int64, at: int, last: int) -> tuple[int, bool]:
     """Where to cut a sentence that does not fit: before the token `last`, at white space where there is some."""
-    behind = starts[starts > at] if last >= len(starts) or starts[last] <= at else starts[last : last + 1]
-    end = int(behind[0]) if len(behind) else len(text)
+    # several tokens may share a character; the cut lies behind it
+    token = max(last, int(np.searchsorted(starts, at, side="right")))
+    end = int(starts[token]) if token < len(starts) else len(text)
     for cut in range(end, at, -1):
         if text[cut - 1].isspace():
             return (cut, True) if text[at:cut].strip() else (end, False)

@@ -28,13 +28,12 @@ class Sections(Chunker):
                 spans.append(Span(begin, end))
                 begin = None
         if begin is not None:
-            if not text[begin:].strip():
-                return spans or [Span(0, len(text))]
             # headings at the end with nothing under them belong to what is before
-            spans = [*spans[:-1], Span(spans[-1].start if spans else begin, len(text))]
+            spans = [*spans[:-1], Span(spans[-1].start if spans else 0, len(text))]
         return [_stripped(text, span) for span in spans]
 
 
 def _stripped(text: str, span: Span) -> Span:
     piece = text[span.start : span.end]
-    return Span(span.start + len(piece) - len(piece.lstrip()), span.start + len(piece.rstrip()))
+    start = span.start + len(piece) - len(piece.lstrip())
+    return Span(start, span.start + len(piece.rstrip())) if piece.strip() else Span(span.start, span.start)

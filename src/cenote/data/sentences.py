@@ -20,7 +20,8 @@ class Sentences(Chunker):
     def split(self, document: Document) -> list[Span]:
         """Return the passages of one document."""
         text = document.text
-        ends = [end for end in sentence_ends(text).tolist() if text[:end].strip()]
+        first = len(text) - len(text.lstrip())
+        ends = [end for end in sentence_ends(text).tolist() if end > first]
         cuts = [*ends[self.n - 1 : -1 : self.n], len(text)]
         spans = []
         for start, end in zip([0, *cuts], cuts, strict=False):

@@ -26,7 +26,7 @@ from cenote.arrays import Float32
 if TYPE_CHECKING:
     from cenote.encode.encoder import Encoder, Role
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same key would give other vectors."""
 _STEP = 2048
 """Texts that are computed between two writes: what an interruption can lose."""

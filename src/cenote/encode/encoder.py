@@ -20,6 +20,7 @@ from cenote import registry
 from cenote.arrays import Float32, Int64
 from cenote.encode import source
 from cenote.encode.bar import bar
+from cenote.encode.device import resolved, usable
 from cenote.encode.overflow import Overflow
 from cenote.encode.states import States
 from cenote.encode.tokens import Tokens
@@ -72,8 +73,8 @@ class Encoder:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
-        self._device = torch.device(device or _best_device())
-        self.dtype: str = _resolved(dtype, self._device) if model != "wordllama" else "fp32"
+        self._device = usable(device)
+        self.dtype: str = resolved(dtype, self._device) if model != "wordllama" else "fp32"
         kind = torch.bfloat16 if self.dtype == "bf16" else torch.float32
         self._parts = source.load(
             model,
@@ -192,12 +193,18 @@ class Encoder:
         return tuple(sorted(set(found)))
 
     def _window_states(
-        self, texts: list[str], role: Role, layers: tuple[int, ...], first: int = 0, times: Sequence[int] | None = None
+        self,
+        texts: list[str],
+        role: Role,
+        layers: tuple[int, ...],
+        first: int = 0,
+        times: Sequence[int] | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> Iterator[States]:
-        """The states of distinct texts; `times` says how often each stands in the input."""
+        """The states of distinct texts; `times` says how often each stands in the input, `numbers` where first."""
         prompt = self.prompt(role)
         tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
-        self._check_window(tokens, first)
+        self._check_window(tokens, range(first, first + len(texts)) if numbers is None else numbers)
         for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
             self.report.count(len(one), one.cut, often)
         order = np.argsort([-len(one) for one in tokens], kind="stable")
@@ -212,17 +219,17 @@ class Encoder:
         if batch:
             yield self._batch(batch, tokens, layers, len(prompt), first)
 
-    def _check_window(self, tokens: list[Tokens], first: int) -> None:
+    def _check_window(self, tokens: list[Tokens], numbers: Sequence[int]) -> None:
         row = next((row for row, one in enumerate(tokens) if one.cut), None)
         if row is not None and self.overflow == "error":
-            reason = f"text {first + row} is {tokens[row].cut} tokens longer than the window of {self.max_length}"
+            reason = f"text {numbers[row]} is {tokens[row].cut} tokens longer than the window of {self.max_length}"
             raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
 
     def _batch(self, rows: list[int], tokens: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
         chosen = [tokens[row] for row in rows]
         lengths = [len(one) for one in chosen]
         ids = torch.from_numpy(np.concatenate([one.ids for one in chosen])).to(self._device)
-        states = self._parts.model(ids, lengths, layers) if len(ids) else _nothing(layers, self._parts.model.dim)
+        states = self._parts.model(ids, lengths, layers) if len(ids) else self._nothing(layers)
         spans = np.concatenate([one.spans for one in chosen])
         special = np.concatenate([one.special for one in chosen])
         keep = np.ones(len(spans), np.bool_)
@@ -241,6 +248,9 @@ class Encoder:
             special=torch.from_numpy(special).to(self._device),
             rows=np.array(rows, np.int64) + first,
         )
+
+    def _nothing(self, layers: tuple[int, ...]) -> dict[int, Tensor]:
+        return {layer: torch.zeros(0, self._parts.model.dim, device=self._device) for layer in layers}
 
     def encode(
         self,
@@ -270,7 +280,7 @@ class Encoder:
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
         with bar(len(given), show_progress) as drawn:
             for first, window in _windows(given):
-                self._encode_window(window, role, poolers, normalize_embeddings, [x[first:] for x in out])
+                self._encode_window(window, first, role, poolers, normalize_embeddings, [x[first:] for x in out])
                 drawn(len(window))
                 if progress is not None:
                     progress(len(window))
@@ -302,6 +312,7 @@ class Encoder:
     def _encode_window(
         self,
         texts: list[str],
+        first: int,
         role: Role,
         poolers: list[tuple[bool, Pooler]],
         normalise: bool | None,
@@ -311,8 +322,9 @@ class Encoder:
         distinct = list(times)
         place = {text: i for i, text in enumerate(distinct)}
         of = np.array([place[text] for text in texts])
+        numbers = (first + np.unique(of, return_index=True)[1]).tolist()
         parts = [np.zeros((len(distinct), x.shape[1]), np.float32) for x in out]
-        for states in self._window_states(distinct, role, (self.depth,), times=list(times.values())):
+        for states in self._window_states(distinct, role, (self.depth,), 0, list(times.values()), numbers):
             x, offsets = states.kept()
             for (own, pooler), part in zip(poolers, parts, strict=True):
                 part[states.rows] = self._vectors(x, offsets, own, pooler, normalise)
@@ -334,21 +346,6 @@ class Encoder:
         return found
 
 
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _resolved(dtype: str, device: torch.device) -> str:
-    if dtype != "auto":
-        return dtype
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if device.type == "cpu" and native else "fp32"
-
-
 def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the first text, texts) of each window."""
     if isinstance(texts, str):
@@ -364,10 +361,6 @@ def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             first, held, size = row + 1, [], 0
     if held:
         yield first, held
-
-
-def _nothing(layers: tuple[int, ...], dim: int) -> dict[int, Tensor]:
-    return {layer: torch.zeros(0, dim) for layer in layers}
 
 
 def _after_prompt(inside: np.ndarray[Any, np.dtype[np.bool_]], lengths: list[int]) -> np.ndarray[Any, Any]:

@@ -87,13 +87,20 @@ def read(folder: Path, device: torch.device, dtype: torch.dtype, *, trust_remote
         parts = _transformer(folder, first, device, dtype, trust_remote_code)
     else:
         raise _unknown(folder, kinds[0])
+    pooled = kinds[0] == "StaticEmbedding"
     for kind, module in zip(kinds[1:], modules[1:], strict=True):
+        if kind in ("Dense", "Normalize") and not pooled and "Pooling" in kinds:
+            raise ValueError(f"{folder} has a module {kind} before its pooling; heads are read behind it only")
         place = None if module["path"] is None else folder / module["path"]
         settings = {} if place is None else _json(place / "config.json", {})
         parts.described.append({"type": kind, **settings})
         if kind == "Pooling":
             parts.pooling, parts.include_prompt = _pooling(folder, settings), settings.get("include_prompt", True)
+            pooled = True
         elif kind == "Dense" and place is not None:
+            if parts.normalise:
+                parts.heads.append(_unit)
+                parts.normalise = False
             head, parts.head_dim = _dense(folder, place, settings, device)
             parts.heads.append(head)
         elif kind == "Normalize":
@@ -191,6 +198,9 @@ def _dense(
 ) -> tuple[Callable[[Tensor], Tensor], int]:
     from sentence_transformers.base.modules import Dense
 
+    read = settings.get("module_input_name", "sentence_embedding")
+    if read != "sentence_embedding" or settings.get("module_output_name") not in (None, read):
+        raise ValueError(f"{place} reads or writes other than sentence_embedding; heads on pooled vectors are known")
     if not (place / "model.safetensors").is_file():
         raise ValueError(f"{place} holds no model.safetensors; save the model in that format first")
     dense: Any = Dense.load(str(folder), subfolder=place.relative_to(folder).as_posix(), local_files_only=True)
@@ -201,6 +211,10 @@ def _dense(
         return out
 
     return head, int(settings["out_features"])
+
+
+def _unit(x: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(x, dim=1)
 
 
 def _settings(parts: Parts, settings: dict[str, Any]) -> None:

@@ -17,10 +17,13 @@ class PlainTransformer:
     """
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> None:
-        from transformers import AutoModel
+        from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 
         try:
-            model: Any = AutoModel.from_pretrained(
+            known = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trust_remote_code)
+            # of a T5 this is the encoder alone, which is all that such a folder may hold
+            kind = AutoModelForTextEncoding if type(known) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+            model: Any = kind.from_pretrained(
                 str(folder),
                 dtype=dtype,
                 use_safetensors=True,
@@ -32,7 +35,8 @@ class PlainTransformer:
                 f"{folder} cannot be opened as a transformers model with safetensors weights: {error}"
             ) from None
         config = model.config.get_text_config()
-        self._model = (model.get_encoder() if config.is_encoder_decoder else model).to(device).eval()
+        has_decoder = getattr(model, "decoder", None) is not None and config.is_encoder_decoder
+        self._model = (model.get_encoder() if has_decoder else model).to(device).eval()
         self.device = device
         self.dim: int = config.hidden_size
         self.depth: int = config.num_hidden_layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -49,18 +50,28 @@ class Tokenizer:
 
     def encode(self, texts: list[str], window: int | None = None) -> list[Tokens]:
         """Tokenise; beyond `window` tokens, specials counted, the text's last tokens are cut and its specials kept."""
-        found = self._fast.encode_batch(texts, add_special_tokens=self.specials)
+        found = self._read(self._fast.encode_batch, texts, self.specials)
         return [_cut(encoding, window) for encoding in found]
 
     def lengths(self, texts: list[str]) -> Int64:
         """Return int64 (n): the tokens of each text, specials counted, uncut."""
-        found = self._fast.encode_batch_fast(texts, add_special_tokens=self.specials)
+        found = self._read(self._fast.encode_batch_fast, texts, self.specials)
         return np.array([len(encoding.ids) for encoding in found], np.int64)
 
     def spans(self, texts: list[str]) -> list[Int64]:
         """Return int64 (n, 2) of each text: the characters of every token, without specials and uncut."""
-        found = self._fast.encode_batch(texts, add_special_tokens=False)
+        found = self._read(self._fast.encode_batch, texts, False)
         return [np.array(encoding.offsets, np.int64).reshape(-1, 2) for encoding in found]
+
+    def _read(self, batch: Callable[..., list[Any]], texts: list[str], specials: bool) -> list[Any]:
+        try:
+            return batch(texts, add_special_tokens=specials)
+        except TypeError:
+            halves = (text for text in texts if any("\ud800" <= character <= "\udfff" for character in text))
+            if (bad := next(halves, None)) is None:
+                raise
+            reason = f"the text {bad[:40]!r} holds half of a surrogate pair, which is no character"
+            raise ValueError(f"{reason}; read it with errors='replace'") from None
 
 
 def _cut(encoding: Any, window: int | None) -> Tokens:
