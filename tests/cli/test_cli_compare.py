@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from conftest import RECIPE, Cenote
 
 pytest.importorskip("wordllama")

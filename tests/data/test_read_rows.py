@@ -28,7 +28,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     if name.endswith(".parquet"):
         parquet.write_table(pa.Table.from_pylist(rows), path)
         return path
-    if name.endswith("l") or name.endswith("ndjson"):
+    if name.endswith(("l", "ndjson")):
         content = "".join(json.dumps(row) + "\n" for row in rows)
     elif name.endswith("json"):
         content = json.dumps(rows, indent=1, ensure_ascii=False)
