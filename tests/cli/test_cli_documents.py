@@ -118,7 +118,6 @@ def test_a_broken_recipe_leaves_the_old_index(cenote: Cenote, shelf: Path, tmp_p
     assert cenote("info", shelf, "--json", "--verify").json["recipe"] == RECIPE
 
 
-@pytest.mark.xfail(reason="Collection.reindex writes into any folder that it is given", strict=True)
 def test_reindex_does_not_write_into_a_folder_of_something_else(cenote: Cenote, shelf: Path, folder: Path) -> None:
     (folder / "tmp").mkdir()
     (folder / "tmp" / "mine.txt").write_text("my own")

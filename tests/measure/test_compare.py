@@ -9,6 +9,7 @@ import pytest
 from simple_systems import Sizes, Words
 
 from cenote.data.base import Document
+from cenote.encode import Overflow
 from cenote.errors import RecipeError
 from cenote.measure import compare, plan
 from cenote.measure.metered import Metered
@@ -144,7 +145,10 @@ def test_the_plan_counts_recipes_and_the_encodings_that_they_share():
 class Slow:
     """An encoder of one number a text."""
 
-    similarity, calls = "dot", 0
+    similarity, calls, max_length = "dot", 0, None
+
+    def __init__(self):
+        self.report = Overflow()
 
     def width(self, pool: str | None) -> int:
         return 1
@@ -155,6 +159,9 @@ class Slow:
     def encode(self, texts: list[str], role: str, pool: list[str | None]) -> list[np.ndarray]:
         self.calls += 1
         return [np.array([[len(text)] for text in texts], np.float32) for _ in pool]
+
+    def lengths(self, texts: list[str], role: str) -> np.ndarray:
+        return np.array([len(text) for text in texts])
 
 
 def test_the_meter_counts_what_encoding_cost_whoever_paid_first(tmp_path):
@@ -200,6 +207,7 @@ class Silent:
 
     def __init__(self, encoder):
         self.width, self.fingerprint = encoder.width, encoder.fingerprint
+        self.max_length, self.report = encoder.max_length, encoder.report
 
 
 class Torn(Shelf):

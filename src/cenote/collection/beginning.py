@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cenote.collection import manifest
 from cenote.collection.manifest import Manifest
+from cenote.collection.writer import LOCK
 
 
 def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -> Manifest | None:
@@ -23,6 +25,17 @@ def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -
         raise ValueError(f"{place} is a collection already; add to it, reindex it, or replace it (--replace)")
     reason = f'{place} was begun with the recipe "{found.recipe}" and not "{recipe}"'
     raise ValueError(f"{reason}; go on with that one, or replace it (--replace)")
+
+
+def vacant(place: Path) -> None:
+    """Raise ValueError where a place is taken by something that is no collection."""
+    if not place.exists() or manifest.exists(place):
+        return
+    # an interrupted call leaves this much before its first commit
+    ours = {LOCK, "tmp", "seg", "tomb", "stages"}
+    names = {path.name for path in place.iterdir()} if place.is_dir() else {""}
+    if names and not (LOCK in names and names <= ours):
+        raise ValueError(f"{place} exists and is no collection; name another place")
 
 
 def empty(recipe: str, seed: int) -> Manifest:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cenote.arrays import Float32
 from cenote.collection import compaction, manifest
 from cenote.collection.attributes import Schema
-from cenote.collection.beginning import begun, empty
+from cenote.collection.beginning import begun, empty, vacant
 from cenote.collection.building import Builder, Progress, dead_rows, nothing
 from cenote.collection.hits import Hit
 from cenote.collection.intake import Batch, Intake, OnSkip
@@ -315,6 +315,7 @@ class Collection:
         chain = Chain(parsed, device=self._device, cache=cache if cache is not None else self._cache)
         place = self.path if out is None else Path(out)
         here = out is None or place.resolve() == self.path.resolve()
+        vacant(place)
         with self._lock, Writer(place) as writer:
             if here:
                 self.refresh()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from cenote.collection import manifest
 from cenote.collection.attributes import Schema
-from cenote.collection.beginning import begun, empty
+from cenote.collection.beginning import begun, empty, vacant
 from cenote.collection.building import Builder, Progress, nothing
 from cenote.collection.collection import MEMORY, Collection, Report
 from cenote.collection.intake import Intake, OnSkip
 from cenote.collection.memory import budget
 from cenote.collection.snapshot import Snapshot
-from cenote.collection.writer import LOCK, Writer
+from cenote.collection.writer import Writer
 from cenote.errors import CorruptIndex
 from cenote.index.opening import open_index
 from cenote.recipe import Chain, parse
@@ -56,8 +56,7 @@ def create(
     limits, place = budget(memory), Path(path)
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
-    if place.exists() and not manifest.exists(place) and not _only_ours(place):
-        raise ValueError(f"{place} exists and is no collection; name another place")
+    vacant(place)
     existed = place.exists()
     try:
         with Writer(place, damaged=replace and _damaged(place)) as writer:
@@ -88,11 +87,6 @@ def _damaged(place: Path) -> bool:
     except ValueError:
         return False
     return False
-
-
-def _only_ours(place: Path) -> bool:
-    """Whether a folder holds nothing but what an interrupted call leaves before its first commit."""
-    return place.is_dir() and {path.name for path in place.iterdir()} <= {LOCK, "tmp", "seg", "tomb", "stages"}
 
 
 def _nothing_found(sources: Any, intake: Intake) -> str:

@@ -38,9 +38,8 @@ def files(source: str | Path, *, several: bool) -> Iterator[File]:
     elif glob.has_magic(str(source)):
         root = _root(str(source))
         front = f"{root.resolve().name}/" if several else ""
-        for name in sorted(glob.glob(str(source), recursive=True)):
-            if Path(name).is_file():
-                yield File(Path(name), front + Path(name).relative_to(root).as_posix(), named=False)
+        for file in sorted(_matches(root, path)):
+            yield File(file, front + file.relative_to(root).as_posix(), named=False)
     else:
         raise ValueError(f"{source} does not exist; give files, folders, or a pattern such as 'docs/**/*.md'")
 
@@ -50,6 +49,15 @@ def _root(pattern: str) -> Path:
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first]) if first else Path()
+
+
+def _matches(root: Path, pattern: Path) -> Iterator[Path]:
+    """The files of a pattern; unlike those of `glob`, its `**` does not follow links, which may lead back."""
+    rest = pattern.parts[len(root.parts) :]
+    hidden = any(part.startswith(".") for part in rest)
+    for file in root.glob(str(Path(*rest, "*") if rest[-1] == "**" else Path(*rest))):
+        if file.is_file() and (hidden or not any(part.startswith(".") for part in file.relative_to(root).parts)):
+            yield file
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -68,7 +76,8 @@ def _walk(folder: Path) -> Iterator[Path]:
             names = corpus[:1]
         for name in sorted(names):
             path = Path(place) / name
-            if not name.startswith(".") and path.is_file():
+            # one that goes before it is read is reported then; a pipe is not waited for
+            if not name.startswith(".") and (path.is_file() or not os.path.lexists(path)):
                 yield path
 
 

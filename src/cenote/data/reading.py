@@ -32,6 +32,7 @@ from cenote.data.tables import table_rows
 from cenote.errors import Unreadable
 
 TEXT, IDS = "text", ("_id", "id")
+_MISSING = ("NaTType", "NAType")
 _AHEAD = 8
 """Files handed to each worker before the first is asked for."""
 
@@ -86,11 +87,11 @@ class _Reader:
                 return workers[0].parse(path)
 
             parts = _parts(sources)
-            for part in parts:
+            for at, part in enumerate(parts):
                 if isinstance(part, str | Path):
                     yield from self._files(files(part, several=len(parts) > 1), places, parse_alone)
                 else:
-                    yield from self._table(part, places)
+                    yield from self._table(part, f"rows-{at}" if at else "rows", places)
 
     def _files(
         self, found: Iterator[File], places: Places, parse_alone: Callable[[str], Future[Parsed]]
@@ -124,7 +125,7 @@ class _Reader:
 
     def _rows(self, file: File, places: Places) -> Iterator[Document | Skipped]:
         number, beir = places.file(str(file.path)), file.path.name in CORPUS
-        for row, found in enumerate(rows(file.path)):
+        for row, found in enumerate(rows(file.path, (self.text_column or TEXT, *IDS))):
             if isinstance(found, Unreadable):
                 yield Skipped(str(file.path), found.reason, found.kind)
                 continue
@@ -141,19 +142,19 @@ class _Reader:
                 places.see(made.id, number, row)
             yield made
 
-    def _table(self, table: Any, places: Places) -> Iterator[Document | Skipped]:
-        number = places.file("rows")
+    def _table(self, table: Any, name: str, places: Places) -> Iterator[Document | Skipped]:
+        number = places.file(name)
         for row, found in enumerate(table_rows(table)):
             if isinstance(found, Document):
                 made: Document | Skipped | None = found
             else:
-                made = self._document(found, "rows", row, "", beir=False)
+                made = self._document(found, name, row, "", beir=False)
             if made is None:
                 columns = ", ".join(map(str, found))  # type: ignore[arg-type]
                 reason = f"row {row} has no column {self.text_column or TEXT!r}; its columns are {columns}"
                 if row == 0:
                     raise ValueError(f"{reason}; name the one with the text (text_column=)")
-                yield Skipped("rows", reason, "no text")
+                yield Skipped(name, reason, "no text")
                 continue
             if isinstance(made, Document):
                 places.see(made.id, number, row)
@@ -195,14 +196,15 @@ def _parts(sources: Any) -> list[Any]:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    # pandas has two more
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _MISSING
 
 
 def _plain(value: Any) -> Any:
     """A value as an attribute: what is neither text, number, truth value nor a list of these becomes JSON."""
     if hasattr(value, "tolist"):  # arrays and numbers of numpy
         value = value.tolist()
-    if _missing(value) or type(value).__name__ in ("NaTType", "NAType"):
+    if _missing(value):
         return None
     if isinstance(value, str | bool | int | float):
         return value

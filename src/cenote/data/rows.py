@@ -5,12 +5,14 @@ A row is a dict. What is wrong with one row is an `Unreadable` in its place; wha
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -19,15 +21,24 @@ from cenote.errors import Unreadable
 
 Row: TypeAlias = dict[str, Any]
 _BATCH = 1024
+_INT = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
+_FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+"""Numbers as they are written; 007, 1e3 and nan are names of something."""
 
 
-def rows(path: Path) -> Iterator[Row | Unreadable]:
-    """Yield the rows of a file by its suffix; the last may be an Unreadable that says why there are no more."""
-    readers = {"csv": _csv, "tsv": _csv, "parquet": _parquet, "json": _json}
+def rows(path: Path, texts: Collection[str] = ()) -> Iterator[Row | Unreadable]:
+    """Yield the rows of a file by its suffix; the last may be an Unreadable that says why there are no more.
+
+    texts: columns that stay text where a file does not say what its columns are.
+    """
+    kind = suffix(path.name)
     try:
-        yield from readers.get(suffix(path.name), _jsonl)(path)
-    except UnicodeDecodeError as error:
-        yield Unreadable(f"it is not UTF-8 (byte {error.start}); convert it first", "not UTF-8")
+        if kind in ("csv", "tsv"):
+            yield from _csv(path, texts)
+        else:
+            yield from {"parquet": _parquet, "json": _json}.get(kind, _jsonl)(path)
+    except UnicodeDecodeError:
+        yield Unreadable(f"it is not UTF-8 (byte {_first_wrong_byte(path)}); convert it first", "not UTF-8")
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         yield Unreadable(f"it cannot be read to its end: {getattr(error, 'strerror', None) or error}")
 
@@ -36,6 +47,20 @@ def _opened(path: Path) -> TextIO:
     if path.name.lower().endswith(".gz"):
         return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
+
+
+def _first_wrong_byte(path: Path) -> int:
+    """Where a file that is not UTF-8 begins not to be: a text stream knows its place in a block only."""
+    decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        while block := file.read(1 << 16):
+            held = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                return done - held + error.start
+            done += len(block)
+    return done - len(decoder.getstate()[0])
 
 
 def _jsonl(path: Path) -> Iterator[Row | Unreadable]:
@@ -64,10 +89,10 @@ def _json(path: Path) -> Iterator[Row | Unreadable]:
         yield row if isinstance(row, dict) else Unreadable(f"item {number} is no JSON object", "not a row")
 
 
-def _csv(path: Path) -> Iterator[Row | Unreadable]:
+def _csv(path: Path, texts: Collection[str]) -> Iterator[Row | Unreadable]:
     # a field may hold a whole document
     csv.field_size_limit(2**31 - 1)
-    kinds = _column_kinds(path)
+    kinds = _column_kinds(path) | dict.fromkeys(texts, str)
     with _opened(path) as file:
         for row in _dict_rows(file, path):
             yield row if isinstance(row, Unreadable) else {k: kinds[k](v) if v else None for k, v in row.items()}
@@ -87,26 +112,17 @@ def _dict_rows(file: TextIO, path: Path) -> Iterator[dict[str, str] | Unreadable
 
 
 def _column_kinds(path: Path) -> dict[str, type]:
-    """The narrowest of int, float and str that takes every value of a column and gives it back as it was."""
+    """The narrowest of int, float and str that takes every value of a column."""
     kinds: dict[str, type] = {}
     with _opened(path) as file:
         for row in _dict_rows(file, path):
             for name, value in row.items() if isinstance(row, dict) else ():
                 kind = kinds.setdefault(name, int)
-                if value and kind is int and not _is(int, value):
+                if value and kind is int and not _INT.fullmatch(value):
                     kind = kinds[name] = float
-                if value and kind is float and not _is(float, value):
+                if value and kind is float and not _FLOAT.fullmatch(value):
                     kinds[name] = str
-    return kinds | dict.fromkeys(("text", "_id", "id"), str)
-
-
-def _is(kind: type, value: str) -> bool:
-    try:
-        number = kind(value)
-    except ValueError:
-        return False
-    # "007" and "1e3" are names of something, not numbers
-    return (kind is float and value.strip("-").replace(".", "", 1).isdigit()) or str(number) == value
+    return kinds
 
 
 def _parquet(path: Path) -> Iterator[Row | Unreadable]:
