@@ -1,7 +1,7 @@
 """Filters: SQL over the attributes, one expression and no more."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shelf import RECIPE, rows
 
@@ -85,6 +85,7 @@ def test_an_unknown_column_is_told_those_there_are(docs: Collection) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.text(max_size=30))
+@example("id = :0")
 def test_no_text_at_all_breaks_out_of_the_brackets(docs: Collection, where: str) -> None:
     try:
         ids = found(docs, f"1 = 2 and ({where})")

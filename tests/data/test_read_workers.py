@@ -143,6 +143,8 @@ def test_closing_ends_a_worker_that_hangs() -> None:
     with stubs() as workers:
         pid = int(workers.parse("pid").result().text)
         hanging, waiting = workers.parse("hang"), workers.parse("never begun")
+        while not hanging.running():
+            time.sleep(0.01)
     assert not running(pid)
     wait([hanging], timeout=LONG)
     assert hanging.done()

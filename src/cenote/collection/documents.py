@@ -158,6 +158,9 @@ class Table:
         condition = fitted(where, types, here)
         try:
             found = self._dataset.scanner(columns=[], filter=f"({condition}\n)", with_row_id=True).to_table()
+        except RuntimeError:
+            # what it parses but has not built, such as the placeholder in `id = :1`, ends its own thread
+            raise ValueError(f"where={where!r} is SQL that filters here cannot evaluate; write it otherwise") from None
         except (ValueError, OSError) as error:
             # the library names the column or the mark at fault, and then its own source file
             reason = str(error).removeprefix("Invalid user input: ").split(", /")[0]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Timer
+from threading import Lock, Timer
 
 from cenote.data.parsed import Parsed
 from cenote.errors import Unreadable
@@ -31,26 +31,37 @@ class Workers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="cenote-parsing")
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._all: list[_Worker] = []
+        self._starting, self._closed = Lock(), False
 
     def parse(self, path: str) -> Future[Parsed]:
         """Parse a file some time; the result raises Unreadable, of kind "timeout" or "crashed" where that was it."""
         return self._threads.submit(self._one, path)
 
     def _one(self, path: str) -> Parsed:
-        try:
-            worker = self._idle.get_nowait()
-        except queue.Empty:
-            worker = _Worker(self._command)
-            self._all.append(worker)
+        worker = self._free()
         try:
             return worker.ask(path, self._timeout)
         finally:
             if worker.alive:
                 self._idle.put(worker)
 
+    def _free(self) -> _Worker:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            # closing must not miss one that is just being started
+            with self._starting:
+                if self._closed:
+                    raise Unreadable("the reading ended before it", "crashed") from None
+                worker = _Worker(self._command)
+                self._all.append(worker)
+                return worker
+
     def close(self) -> None:
         """End all workers; files that wait are not parsed any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._starting:
+            self._closed = True
         for worker in self._all:
             worker.end()
         self._threads.shutdown(wait=True)
