@@ -12,7 +12,7 @@ from torch import Tensor
 from cenote import registry
 from cenote.pool import Pooler
 
-WIDTH = 5
+WIDTH = 8
 UNREAD = [float("nan"), float("inf"), -float("inf"), 1e30, -1e30]
 
 

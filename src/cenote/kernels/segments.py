@@ -25,6 +25,37 @@ def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     return x.new_zeros(len(offsets) - 1, x.shape[-1]).index_add(0, segment_ids(offsets), x)
 
 
+def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the mean of each segment, zeros for an empty one."""
+    return segment_sum(x, offsets) / offsets.diff().clamp(min=1)[:, None].to(x.dtype)
+
+
+def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
+    """Return (M, C): weights that sum to 1 over each segment, channel by channel."""
+    rows = segment_ids(offsets)
+    greatest = segment_max(scores.detach(), offsets)[rows]
+    powers = (scores - greatest).exp()
+    return powers / segment_sum(powers, offsets)[rows]
+
+
+def masked_softmax(scores: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Return weights that sum to 1 over the kept places of `dim`, zero elsewhere and where nothing is kept.
+
+    mask is broadcast to scores; what it leaves out may be NaN.
+    """
+    kept = scores.masked_fill(~mask, -float("inf"))
+    some = mask.any(dim, keepdim=True)
+    return kept.masked_fill(~some, 0).softmax(dim).masked_fill(~mask, 0)
+
+
+def unpacked(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x (M, D) as (B, N, D), zeros behind each row, and its mask (B, N); N is the longest row."""
+    lengths = offsets.diff()
+    tokens = int(lengths.max()) if len(lengths) else 0
+    mask = torch.arange(tokens, device=x.device) < lengths[:, None]
+    return x.new_zeros(len(lengths), tokens, x.shape[-1]).masked_scatter(mask[:, :, None], x), mask
+
+
 def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
     index = segment_ids(offsets)[:, None].expand_as(x)

@@ -3,7 +3,8 @@
     forward(x (B, N, D), mask (B, N)) -> (B, D_out)            padded
     forward_packed(x (M, D), offsets (B + 1)) -> (B, D_out)    packed: row i is x[offsets[i]:offsets[i + 1]]
 
-Both give the same answer. Half types are reduced in fp32 and cast back. A row with no kept token gives zeros.
+A pooler that reads several layers has them in front of the tokens: x (B, L, N, D), packed (L, M, D). Both give the same
+answer. Half types are reduced in fp32 and cast back. A row with no kept token gives zeros.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ Empty = Literal["zero", "error"]
 
 class Pooler(nn.Module):
     """Base of the poolers; a subclass is its two equations, `padded` and `packed`.
+
+    What `side` names arrives there as keyword arguments. Neither need think of empty rows, except that they must not
+    fail or spoil a gradient.
 
     empty: what a row with no kept token gives: zeros, or a ValueError.
     """
@@ -45,15 +49,15 @@ class Pooler(nn.Module):
         return dim
 
     @abstractmethod
-    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+    def padded(self, x: Tensor, mask: Tensor, *args: Any, **side: Any) -> Tensor:
         """Pool x (B, N, D), at least fp32, over the tokens that mask (B, N) keeps; what it leaves out may be NaN."""
 
     @abstractmethod
-    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+    def packed(self, x: Tensor, offsets: Tensor, *args: Any, **side: Any) -> Tensor:
         """Pool x (M, D), at least fp32, segment by segment."""
 
-    def weights(self, mask: Tensor) -> Tensor:
-        """Return (B, N): how much each token counts, where a token has one weight.
+    def weights(self, x: Tensor, mask: Tensor, *args: Any, **side: Any) -> Tensor:
+        """Return (B, N), or (B, H, N) of several heads: how much each token counts, zero where the mask leaves it out.
 
         Raises ValueError for a pooler whose weights differ by channel.
         """
@@ -70,22 +74,39 @@ class Pooler(nn.Module):
         """Pool x (B, N, D) over the tokens that mask (B, N; True keeps) keeps; all of them without one.
 
         Raises TypeError for x that is not floating or a mask neither bool nor integers, ValueError for integers other
-        than 0 and 1, shapes that do not belong together, and a row with no kept token under empty="error".
+        than 0 and 1, shapes that do not belong together, side inputs that are missing or unknown, and a row with no
+        kept token under empty="error".
         """
-        mask = checked_mask(x, mask)
+        mask = checked_mask(x, mask, layers=self.reads_layers)
+        given = self._checked_side(side)
         self._check_empty(mask.sum(1))
-        out = self.padded(wide(x), mask).to(x.dtype)
-        return (out, self.weights(mask)) if return_weights else out
+        # a bias or a latent would give a row without tokens a vector
+        out = self.padded(wide(x), mask, **given).masked_fill(~mask.any(1)[:, None], 0).to(x.dtype)
+        return (out, self.weights(wide(x), mask, **given)) if return_weights else out
 
     def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
         """Pool x (M, D) with offsets int64 (B + 1) from 0 to M.
 
         Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
-        or do not cover x and for an empty row under empty="error".
+        or do not cover x, for side inputs as `forward` does, and for an empty row under empty="error".
         """
-        check_offsets(x, offsets)
-        self._check_empty(offsets.diff())
-        return self.packed(wide(x), offsets).to(x.dtype)
+        check_offsets(x, offsets, layers=self.reads_layers)
+        given, lengths = self._checked_side(side), offsets.diff()
+        self._check_empty(lengths)
+        return self.packed(wide(x), offsets, **given).masked_fill(lengths[:, None] == 0, 0).to(x.dtype)
+
+    @property
+    def reads_layers(self) -> bool:
+        """Whether x holds several layers."""
+        return self.reads == "all" or isinstance(self.reads, tuple)
+
+    def _checked_side(self, side: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        given = side or {}
+        if missing := sorted(self.side - given.keys()):
+            raise ValueError(f"{type(self).__name__} needs side={{{missing[0]!r}: …}} beside the tokens")
+        if unknown := sorted(given.keys() - self.side):
+            raise ValueError(f"{type(self).__name__} takes no side input {unknown[0]!r}")
+        return given
 
     def _check_empty(self, lengths: Tensor) -> None:
         if self.empty == "error" and not torch.compiler.is_compiling() and bool((lengths == 0).any()):
@@ -93,20 +114,24 @@ class Pooler(nn.Module):
             raise ValueError(f"rows {rows} have no kept token; drop them or make the pooler with empty='zero'")
 
 
-def checked_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Tensor:
     """Return the mask as bool (B, N), all True for None; see `Pooler.forward` for what is refused."""
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
-    if x.ndim == 4:
+    if layers and x.ndim != 4:
+        shape = f"(rows, layers, tokens, width), not {tuple(x.shape)}"
+        raise ValueError(f"x must have shape {shape}; ask the model for all its layers (output_hidden_states=True)")
+    if not layers and x.ndim == 4:
         raise ValueError(f"x has four axes {tuple(x.shape)}; pool layers with over_layers, pictures with over_space")
-    if x.ndim != 3:
+    if not layers and x.ndim != 3:
         raise ValueError(f"x must have shape (rows, tokens, width), not {tuple(x.shape)}")
+    rows, tokens = x.shape[0], x.shape[-2]
     if mask is None:
-        return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        return torch.ones(rows, tokens, dtype=torch.bool, device=x.device)
     if mask.is_floating_point() or mask.is_complex():
         raise TypeError(f"mask must be bool or integers 0 and 1, not {mask.dtype}")
-    if mask.shape != x.shape[:2]:
-        given = f"mask has shape {tuple(mask.shape)} but x has {x.shape[0]} rows of {x.shape[1]} tokens"
+    if mask.shape != (rows, tokens):
+        given = f"mask has shape {tuple(mask.shape)} but x has {rows} rows of {tokens} tokens"
         raise ValueError(f"{given}; pass one boolean for each token")
     kept = mask.bool()
     if mask.dtype != torch.bool and not torch.compiler.is_compiling() and not torch.equal(kept.to(mask.dtype), mask):
@@ -114,19 +139,19 @@ def checked_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     return kept
 
 
-def check_offsets(x: Tensor, offsets: Tensor) -> None:
+def check_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> None:
     """See `Pooler.forward_packed` for what is refused."""
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
-    if x.ndim != 2:
-        raise ValueError(f"x must have shape (tokens, width), not {tuple(x.shape)}")
+    if x.ndim != 2 + layers:
+        raise ValueError(f"x must have shape ({'layers, ' * layers}tokens, width), not {tuple(x.shape)}")
     if offsets.is_floating_point() or offsets.dtype == torch.bool:
         raise TypeError(f"offsets must be integers, not {offsets.dtype}")
     if offsets.ndim != 1 or not len(offsets):
         raise ValueError(f"offsets must have shape (rows + 1,), not {tuple(offsets.shape)}")
     if torch.compiler.is_compiling():
         return
-    if offsets[0] != 0 or offsets[-1] != len(x):
-        raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {len(x)} tokens")
+    if offsets[0] != 0 or offsets[-1] != x.shape[-2]:
+        raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {x.shape[-2]} tokens")
     if bool((offsets.diff() < 0).any()):
         raise ValueError("offsets fall; each row must start where the one before it ends")

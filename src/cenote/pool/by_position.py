@@ -23,7 +23,7 @@ class ByPosition(Pooler):
     def weight(self, place: Tensor, count: Tensor) -> Tensor:
         """Return w for tokens at `place` (from 0) in rows of `count` kept tokens; both float, count at least 1."""
 
-    def weights(self, mask: Tensor) -> Tensor:
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return float32 (B, N), zero where the mask leaves a token out."""
         return self._weights(mask, torch.float32)
 
