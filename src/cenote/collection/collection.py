@@ -242,7 +242,10 @@ class Collection:
         limits = budget(MEMORY)
         with self._lock, Writer(self.path) as writer:
             self.refresh()
-            intake = Intake(Schema(self._snapshot.manifest.schema), self._snapshot, on_skip)
+            before = self._snapshot.manifest
+            intake = Intake(Schema(before.schema), self._snapshot, on_skip, keys=set() if prune else None)
+            # what the intake compares with stays where it is until the end
+            leave = {segment.name for segment in before.segments}
             done, read_so_far, pruned = 0, 0, 0
 
             def count(more: int) -> None:
@@ -253,6 +256,7 @@ class Collection:
             found = read(sources, text_column=text_column, limit=limit)
             for batch in intake.batches(found, commit_every, limits.characters, count):
                 self._commit(writer, batch, intake, limits, progress)
+                compaction.compact(writer, open_index, limits, leave=leave)
                 done += batch.inputs
                 if on_commit is not None and writer.manifest is not None:
                     on_commit(Commit(done, writer.manifest.version, batch.last_id))

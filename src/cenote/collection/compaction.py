@@ -8,14 +8,14 @@ so that every document is copied about log_8 n times whatever the history, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cenote.collection import documents
-from cenote.collection.manifest import Manifest, Segment
+from cenote.collection.manifest import Segment
 from cenote.collection.memory import Budget
 from cenote.collection.segment import DOCUMENTS, INDEX, PASSAGES, OpenSegment, write_ids
 from cenote.collection.snapshot import Opener
@@ -28,25 +28,32 @@ MOST_DEAD = 1 / 3
 """Share of dead documents from which a segment is written again."""
 
 
-def compact(writer: Writer, open_index: Opener, limits: Budget, *, everything: bool = False) -> bool:
-    """Merge what is due, or `everything` that fits together; return whether a new version was committed."""
+def compact(
+    writer: Writer, open_index: Opener, limits: Budget, *, everything: bool = False, leave: Collection[str] = ()
+) -> bool:
+    """Merge what is due, or `everything` that fits together; return whether a new version was committed.
+
+    leave: names of segments that stay as they are.
+    """
     assert writer.manifest is not None
-    groups = _everything(writer.manifest, limits) if everything else _due(writer.manifest, limits)
+    segments = [segment for segment in writer.manifest.segments if segment.name not in leave]
+    dead = writer.manifest.dead
+    groups = _everything(segments, dead, limits) if everything else _due(segments, dead, limits)
     if not groups:
         return False
     merged = {segment.name for group in groups for segment in group}
     made = [_merged(writer, open_index, group) for group in groups]
     kept = [segment for segment in writer.manifest.segments if segment.name not in merged]
-    segments = (*kept, *(segment for segment in made if segment is not None))
-    writer.publish(replace(writer.manifest, version=writer.next_version(), segments=segments))
+    now = (*kept, *(segment for segment in made if segment is not None))
+    writer.publish(replace(writer.manifest, version=writer.next_version(), segments=now))
     writer.sweep()
     return True
 
 
-def _due(now: Manifest, limits: Budget) -> list[list[Segment]]:
-    worn = [s for s in now.segments if now.dead(s) >= MOST_DEAD * s.documents]
+def _due(segments: Sequence[Segment], dead: Callable[[Segment], int], limits: Budget) -> list[list[Segment]]:
+    worn = [s for s in segments if dead(s) >= MOST_DEAD * s.documents]
     tiers: dict[int, list[Segment]] = {}
-    for segment in now.segments:
+    for segment in segments:
         if segment not in worn:
             tiers.setdefault(int(math.log(max(1, segment.passages), FAN)), []).append(segment)
     groups = [[segment] for segment in worn]
@@ -56,8 +63,8 @@ def _due(now: Manifest, limits: Budget) -> list[list[Segment]]:
     return groups
 
 
-def _everything(now: Manifest, limits: Budget) -> list[list[Segment]]:
-    return [group for group in _fitting(now.segments, limits) if len(group) > 1 or now.dead(group[0])]
+def _everything(segments: Sequence[Segment], dead: Callable[[Segment], int], limits: Budget) -> list[list[Segment]]:
+    return [group for group in _fitting(segments, limits) if len(group) > 1 or dead(group[0])]
 
 
 def _fitting(segments: Sequence[Segment], limits: Budget) -> list[list[Segment]]:

@@ -40,7 +40,7 @@ class Batch:
 class Intake:
     """Reads documents against what a snapshot holds; counts what it sees.
 
-    schema grows with the documents. `keys` and `skipped_places` say afterwards what the sources held.
+    schema grows with the documents. keys: filled with what the sources held, where `gone` is to be asked.
     """
 
     schema: Schema
@@ -50,7 +50,7 @@ class Intake:
     changed: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
-    keys: set[int] = field(default_factory=set)
+    keys: set[int] | None = None
 
     def batches(
         self, found: Iterable[Document | Skipped], most: int, characters: int, progress: Callable[[int], None]
@@ -92,7 +92,8 @@ class Intake:
         hashes = {n: h for n, (_, h) in zip(there, self.before.identities(there), strict=True)} if self.before else {}
         for document, number in zip(documents, numbers, strict=True):
             key = key_of(document.id)
-            self.keys.add(key)
+            if self.keys is not None:
+                self.keys.add(key)
             stored = self._stored(document, key)
             if stored is None:
                 batch.characters -= len(document.text)
@@ -123,7 +124,7 @@ class Intake:
 
         What was skipped is there, if unreadable, and is kept.
         """
-        if self.before is None:
+        if self.before is None or self.keys is None:
             return []
         belongs = _from(sources)
         unreadable = {os.path.abspath(one.source) for one in self.skipped}
