@@ -25,8 +25,8 @@ class Budget:
 def budget(memory: str | int) -> Budget:
     """Return the shares of an amount such as "2GiB", "500MB" or a number of bytes.
 
-    A python with torch and a model takes about 1 GiB of its own, which is part of the amount. Raises ValueError for
-    what is no amount, or one below 256 MiB.
+    Python with torch and a small model takes about 0.6 GiB of its own, which is part of the amount from 1 GiB on.
+    Raises ValueError for what is no amount, or one below 256 MiB.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", str(memory).lower())
     unit = None if match is None else _UNITS.get(match[2] if match[2].endswith("b") or not match[2] else match[2] + "b")
