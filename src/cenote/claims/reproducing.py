@@ -11,9 +11,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cenote.claims.papers import find
+from cenote.claims.papers import find, papers
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def checks() -> list[str]:
+    """Return the slugs of the papers that have a check, in order of number."""
+    return [paper.slug for paper in papers() if importlib.util.find_spec(_module(paper.slug)) is not None]
+
+
+def _module(slug: str) -> str:
+    return f"cenote.claims.{slug.replace('-', '_')}"
 
 
 def reproduce(slug: str, *, data: str | Path | None = None, keep: bool = False) -> dict[str, Any]:
@@ -29,7 +38,7 @@ def reproduce(slug: str, *, data: str | Path | None = None, keep: bool = False) 
     from cenote.kernels.machine import described
 
     paper = find(slug)
-    module = f"cenote.claims.{slug.replace('-', '_')}"
+    module = _module(slug)
     if importlib.util.find_spec(module) is None:
         raise ValueError(f"{slug} is {paper.status}, and has no check yet; `cenote papers` says which are checked")
     place = Path(data or os.environ.get("CENOTE_DATA", ""))
