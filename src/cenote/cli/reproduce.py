@@ -10,7 +10,6 @@ import typer
 from cenote.cli.arguments import AsJson
 from cenote.cli.terminal import result, result_json, result_table
 
-
 ALL = "all"
 
 
