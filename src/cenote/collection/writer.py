@@ -56,9 +56,18 @@ class Writer:
     ) -> None:
         assert self._lock is not None
         try:
-            self.sweep()
+            if kind is None or self._reread():
+                self.sweep()
         finally:
             self._lock.release()
+
+    def _reread(self) -> bool:
+        """Ask CURRENT what stands after an error: a commit that failed at its last flush may be visible already."""
+        try:
+            self.manifest = manifest.read(self.folder) if manifest.exists(self.folder) else None
+        except (OSError, ValueError):
+            return False
+        return True
 
     def next_version(self) -> int:
         """Return a version number that no manifest here has."""

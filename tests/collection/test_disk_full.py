@@ -1,0 +1,72 @@
+"""The disk fills up, at every step of a commit in turn: the error passes through, and the collection is as it was."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shelf import RECIPE, rows
+
+import cenote
+
+
+class Full:
+    """A disk that takes so many flushes, and none afterwards."""
+
+    def __init__(self, takes: int) -> None:
+        self.takes = takes
+        self.real = os.fsync
+
+    def __call__(self, handle: Any) -> None:
+        self.takes -= 1
+        if self.takes < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.real(handle)
+
+
+def test_a_commit_on_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = cenote.create(tmp_path / "docs.cenote", rows(0, 30), RECIPE)
+    before, failed = set(docs.ids()), 0
+    while True:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", Full(failed))
+            try:
+                docs.add([*rows(30, 34), {"id": "d3", "text": "changed", "n": 3}])
+                break
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        failed += 1
+        with cenote.open(docs.path) as again:
+            again.verify()
+            after = set(again.ids())
+        # the very last flushes come when the commit is visible already; nobody was told yet that it stands
+        assert after in (before, before | {row["id"] for row in rows(30, 34)})
+        if after != before:
+            docs.refresh()
+            docs.delete([row["id"] for row in rows(30, 34)])
+            docs.add(rows(3, 4))
+            before = set(docs.ids())
+    assert failed > 5, "a commit flushes more than that"
+    assert set(docs.ids()) == before | {row["id"] for row in rows(30, 34)}
+    assert docs.get(["d3"])[0].text == "changed"
+    docs.verify()
+
+
+def test_a_build_on_a_full_disk_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, failed = tmp_path / "docs.cenote", 0
+    while True:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", Full(5))
+            try:
+                docs = cenote.create(place, rows(0, 30), RECIPE)
+                break
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        failed += 1
+        if failed == 3:
+            docs = cenote.create(place, rows(0, 30), RECIPE)
+            break
+    assert len(docs) == 30
+    docs.verify()
+    assert not (place / "tmp").exists()
