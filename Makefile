@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH  ?= .venv-bench
+PEERS  := faiss-cpu bm25s PyStemmer
 
 # Real datasets for claims and the tests that want them; tests that need one skip with a reason where it is missing.
 export CENOTE_DATA ?= $(abspath ../shared/data)
@@ -29,5 +31,15 @@ lint: $(READY)
 claims: $(READY)
 	$(BIN)/cenote reproduce all --keep
 
+# Peers live in an environment of their own; ONLY="scan encoding" holds some of the contests.
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks --keep $(ONLY)
+
+$(BENCH)/.ready: pyproject.toml constraints.txt constraints-bench.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-bench.txt \
+		-e ".[models]" $(PEERS)
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache build dist

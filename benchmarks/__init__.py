@@ -1,0 +1,1 @@
+"""Speed, measured beside the peers: `make bench` runs every contest and writes the table of README.md again."""
