@@ -10,7 +10,7 @@ answer. Half types are reduced in fp32 and cast back. A row with no kept token g
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -33,16 +33,30 @@ class Pooler(nn.Module):
     reads: ClassVar[str | tuple[int, ...]] = "last"
     """Which layers x holds: "last", "all" (1..L), or indices; with several, x is (B, L, N, D) or (L, M, D)."""
     side: ClassVar[frozenset[str]] = frozenset()
-    """Inputs beside x that `forward` needs in its argument `side`."""
+    """Inputs beside x that `forward` needs in its argument `side`.
+
+    One with a value a token is (B, N, …) padded and (M, …) packed, one with a value a row (B, …) in both.
+    """
     order: ClassVar[Literal["invariant", "ordered"]] = "invariant"
     scaling: ClassVar[Literal["mean", "sum", "max", "none"]] = "mean"
     """What repeating every token does: nothing, adds up, nothing, or something else."""
+    dim: int | None = None
+    """Width of the tokens that the weights are made for; None takes any."""
 
     def __init__(self, *, empty: Empty = "zero") -> None:
         super().__init__()
         if empty not in ("zero", "error"):
             raise ValueError(f"empty must be zero or error, not {empty!r}")
         self.empty = empty
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Pooler:
+        # half tokens are reduced in fp32, so the weights of a model made half stay there
+        def at_least_fp32(weight: Tensor) -> Tensor:
+            moved = fn(weight)
+            return moved if wide(moved) is moved else weight.to(moved.device)
+
+        super()._apply(at_least_fp32, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def out_dim(self, dim: int) -> int:
         """Return the width of the result for tokens of width `dim`."""
@@ -74,11 +88,12 @@ class Pooler(nn.Module):
         """Pool x (B, N, D) over the tokens that mask (B, N; True keeps) keeps; all of them without one.
 
         Raises TypeError for x that is not floating or a mask neither bool nor integers, ValueError for integers other
-        than 0 and 1, shapes that do not belong together, side inputs that are missing or unknown, and a row with no
-        kept token under empty="error".
+        than 0 and 1, shapes that do not belong together, a width the weights are not made for, side inputs that are
+        missing or unknown, and a row with no kept token under empty="error".
         """
         mask = checked_mask(x, mask, layers=self.reads_layers)
         given = self._checked_side(side)
+        self._check_width(x)
         self._check_empty(mask.sum(1))
         # a bias or a latent would give a row without tokens a vector
         out = self.padded(wide(x), mask, **given).masked_fill(~mask.any(1)[:, None], 0).to(x.dtype)
@@ -88,10 +103,11 @@ class Pooler(nn.Module):
         """Pool x (M, D) with offsets int64 (B + 1) from 0 to M.
 
         Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
-        or do not cover x, for side inputs as `forward` does, and for an empty row under empty="error".
+        or do not cover x, for width and side inputs as `forward` does, and for an empty row under empty="error".
         """
         check_offsets(x, offsets, layers=self.reads_layers)
         given, lengths = self._checked_side(side), offsets.diff()
+        self._check_width(x)
         self._check_empty(lengths)
         return self.packed(wide(x), offsets, **given).masked_fill(lengths[:, None] == 0, 0).to(x.dtype)
 
@@ -107,6 +123,11 @@ class Pooler(nn.Module):
         if unknown := sorted(given.keys() - self.side):
             raise ValueError(f"{type(self).__name__} takes no side input {unknown[0]!r}")
         return given
+
+    def _check_width(self, x: Tensor) -> None:
+        if self.dim is not None and x.shape[-1] != self.dim:
+            kind = type(self).__name__
+            raise ValueError(f"x holds tokens of width {x.shape[-1]} but this {kind} was made with dim={self.dim}")
 
     def _check_empty(self, lengths: Tensor) -> None:
         if self.empty == "error" and not torch.compiler.is_compiling() and bool((lengths == 0).any()):
