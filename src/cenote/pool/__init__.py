@@ -6,11 +6,15 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "AttSets": "attsets",
     "Cls": "cls",
+    "LSE": "lse",
     "Last": "last",
     "Max": "max",
     "Mean": "mean",
+    "Min": "min",
     "Pooler": "base",
+    "SoftPool": "softpool",
     "Sqrt": "sqrt",
     "Sum": "sum",
     "Weighted": "weighted",
