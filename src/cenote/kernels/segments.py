@@ -60,3 +60,37 @@ def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
     index = segment_ids(offsets)[:, None].expand_as(x)
     return x.new_zeros(len(offsets) - 1, x.shape[-1]).scatter_reduce(0, index, x, "amax", include_self=False)
+
+
+def masked_logsumexp(x: Tensor, mask: Tensor) -> Tensor:
+    """Return (B, D): log sum_n exp(x_nd) over the tokens of x (B, N, D) that mask (B, N) keeps, 0 where none is kept.
+
+    What the mask leaves out may be NaN.
+    """
+    some = mask.any(1)[:, None, None]
+    # log 0 has a gradient of NaN even where nothing reads it, so a row without tokens is filled with something else
+    filler = x.new_zeros(()).expand_as(some).masked_fill(some, -float("inf"))
+    return torch.where(mask[:, :, None], x, filler).logsumexp(1).masked_fill(~some[:, 0], 0)
+
+
+def segment_logsumexp(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): log sum exp of each segment per channel, 0 for an empty one."""
+    greatest = segment_max(x.detach(), offsets)
+    total = segment_sum((x - greatest[segment_ids(offsets)]).exp(), offsets)
+    return greatest + total.masked_fill((offsets.diff() == 0)[:, None], 1).log()
+
+
+def first_kept(x: Tensor, mask: Tensor) -> Tensor:
+    """Return what x (B, N, ...) holds at the first place that mask (B, N) keeps, zeros where nothing is kept."""
+    if not mask.shape[1]:
+        return x.sum(1)
+    first = mask.int().argmax(1)
+    found = x[torch.arange(len(x), device=x.device), first]
+    return found.masked_fill(~mask.any(1).view(-1, *[1] * (found.ndim - 1)), 0)
+
+
+def segment_first(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the first token of each segment, zeros for an empty one."""
+    if not len(x):
+        return x.new_zeros(len(offsets) - 1, x.shape[-1])
+    return x[offsets[:-1].clamp(max=len(x) - 1)].masked_fill((offsets.diff() == 0)[:, None], 0)
