@@ -35,6 +35,7 @@ _POOLING = {
     "weightedmean_tokens": "weighted",
     "lasttoken": "last",
 }
+_OWN = "cenote.encode.modules.Pool"
 _BASE = [{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": None}]
 _UNBOUNDED = 10**9
 """Tokenizers without a limit write one far beyond this."""
@@ -89,13 +90,16 @@ def read(folder: Path, device: torch.device, dtype: torch.dtype, *, trust_remote
         raise _unknown(folder, kinds[0])
     pooled = kinds[0] == "StaticEmbedding"
     for kind, module in zip(kinds[1:], modules[1:], strict=True):
-        if kind in ("Dense", "Normalize") and not pooled and "Pooling" in kinds:
+        if kind in ("Dense", "Normalize") and not pooled and {"Pooling", "Pool"} & set(kinds):
             raise ValueError(f"{folder} has a module {kind} before its pooling; heads are read behind it only")
         place = None if module["path"] is None else folder / module["path"]
         settings = {} if place is None else _json(place / "config.json", {})
         parts.described.append({"type": kind, **settings})
         if kind == "Pooling":
             parts.pooling, parts.include_prompt = _pooling(folder, settings), settings.get("include_prompt", True)
+            pooled = True
+        elif module["type"] == _OWN and place is not None:
+            parts.pooling, parts.include_prompt = _own_pooling(folder, place, device)
             pooled = True
         elif kind == "Dense" and place is not None:
             if parts.normalise:
@@ -116,7 +120,7 @@ def _json(path: Path, default: Any) -> Any:
 
 
 def _unknown(folder: Path, kind: str) -> ValueError:
-    known = "Transformer, StaticEmbedding, Pooling, Dense, Normalize"
+    known = f"Transformer, StaticEmbedding, Pooling, {_OWN}, Dense, Normalize"
     return ValueError(f"{folder} has a module {kind} where one of {known} is expected; it cannot be loaded")
 
 
@@ -191,6 +195,15 @@ def _pooling(folder: Path, settings: dict[str, Any]) -> Pooler:
     from cenote.pool.adapters import Concat
 
     return Concat(poolers)
+
+
+def _own_pooling(folder: Path, place: Path, device: torch.device) -> tuple[Pooler, bool]:
+    from cenote.encode.modules import Pool
+
+    module = Pool.load(str(folder), place.relative_to(folder).as_posix(), local_files_only=True)
+    if module.pooler.reads != "last":
+        raise ValueError(f"{place} pools several layers; the encoder hands its last layer to a pooling")
+    return module.pooler.to(device).eval(), module.include_prompt
 
 
 def _dense(
