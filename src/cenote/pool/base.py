@@ -30,15 +30,15 @@ class Pooler(nn.Module):
     empty: what a row with no kept token gives: zeros, or a ValueError.
     """
 
-    reads: ClassVar[str | tuple[int, ...]] = "last"
+    reads: str | tuple[int, ...] = "last"
     """Which layers x holds: "last", "all" (1..L), or indices; with several, x is (B, L, N, D) or (L, M, D)."""
     side: ClassVar[frozenset[str]] = frozenset()
     """Inputs beside x that `forward` needs in its argument `side`.
 
     One with a value a token is (B, N, …) padded and (M, …) packed, one with a value a row (B, …) in both.
     """
-    order: ClassVar[Literal["invariant", "ordered"]] = "invariant"
-    scaling: ClassVar[Literal["mean", "sum", "max", "none"]] = "mean"
+    order: Literal["invariant", "ordered"] = "invariant"
+    scaling: Literal["mean", "sum", "max", "none"] = "mean"
     """What repeating every token does: nothing, adds up, nothing, or something else."""
     dim: int | None = None
     """Width of the tokens that the weights are made for; None takes any."""
