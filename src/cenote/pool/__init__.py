@@ -10,6 +10,8 @@ _HOMES = {
     "Cls": "cls",
     "ClsAttend": "cls_attend",
     "GGeM": "ggem",
+    "GWAP": "gwap",
+    "GWAPClasses": "gwap_classes",
     "GNP": "gnp",
     "GeM": "gem",
     "LE": "le",
