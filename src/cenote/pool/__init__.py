@@ -27,6 +27,7 @@ _HOMES = {
     "Min": "min",
     "MultiLayer": "multi_layer",
     "Pooler": "base",
+    "SimPool": "simpool",
     "SoftPool": "softpool",
     "Sqrt": "sqrt",
     "Sum": "sum",
