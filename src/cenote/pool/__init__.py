@@ -7,6 +7,7 @@ from typing import Any
 
 _HOMES = {
     "AttSets": "attsets",
+    "Chain": "adapters",
     "Cls": "cls",
     "ClsAttend": "cls_attend",
     "GGeM": "ggem",
@@ -25,13 +26,18 @@ _HOMES = {
     "MaxSeqAttend": "max_seq_attend",
     "Mean": "mean",
     "Min": "min",
+    "Mix": "adapters",
     "MultiLayer": "multi_layer",
+    "OverLayers": "adapters",
+    "OverSpace": "over_space",
+    "OverTime": "over_time",
     "Pooler": "base",
     "SimPool": "simpool",
     "SoftPool": "softpool",
     "Sqrt": "sqrt",
     "Sum": "sum",
     "Weighted": "weighted",
+    "Windows": "windows",
 }
 __all__ = list(_HOMES)
 
