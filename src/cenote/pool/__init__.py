@@ -6,14 +6,16 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "AdaPool": "adapool",
     "AttSets": "attsets",
     "Chain": "adapters",
     "Cls": "cls",
     "ClsAttend": "cls_attend",
+    "Concat": "adapters",
     "GGeM": "ggem",
+    "GNP": "gnp",
     "GWAP": "gwap",
     "GWAPClasses": "gwap_classes",
-    "GNP": "gnp",
     "GeM": "gem",
     "LE": "le",
     "LP": "lp",
@@ -21,6 +23,7 @@ _HOMES = {
     "Last": "last",
     "LatentAttention": "latent_attention",
     "LatentQueries": "latent_queries",
+    "MILAttention": "mil_attention",
     "Max": "max",
     "MaxCls": "max_cls",
     "MaxSeqAttend": "max_seq_attend",
