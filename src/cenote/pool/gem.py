@@ -67,5 +67,5 @@ class GeM(Pooler):
         """Return p, one a channel; the exponents stand for groups of as many neighbours."""
         p = self.exponent
         far = torch.where(p < 0, p.clamp(max=-NEAREST_TO_ZERO), p.clamp(min=NEAREST_TO_ZERO))
-        p = p + (far - p).detach()  # the slope of p itself, so that training does not stop there
-        return p.repeat_interleave(dim // len(p))
+        far = p + (far - p).detach()  # the slope of p itself, so that training does not stop there
+        return far.repeat_interleave(dim // len(p))

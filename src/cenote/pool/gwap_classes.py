@@ -8,6 +8,7 @@ class-specific module. With the same weights for all classes it is the class-agn
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum
@@ -55,7 +56,7 @@ class GWAPClasses(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the logits, averaged over the kept tokens."""
         x = x.masked_fill(~mask[:, :, None], 0)
-        return (self.weights(x, mask).transpose(1, 2) * self.classify(x)).sum(1)
+        return torch.einsum("bcn,bnc->bc", self.weights(x, mask), self.classify(x))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the logits, averaged over each segment."""

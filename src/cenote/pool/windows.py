@@ -1,0 +1,111 @@
+"""Windows: a pooler of tokens over the cells of each window of a feature map, which becomes smaller.
+
+    y[:, :, o] = pool({x[:, :, stride o - padding + i] : 0 <= i < kernel})        o over the windows, per axis of space
+
+Windows lie as in torch.nn.functional.avg_pool2d. Cells beyond the border are left out, never read as zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cenote import registry
+from cenote.pool.adapters import Part, made
+
+Size = int | tuple[int, ...]
+
+
+class Windows(nn.Module):
+    """(B, C, *S) -> (B, width of the pooler, *S_out), S_out = floor((S + 2 padding - kernel) / stride) + 1.
+
+    pooler: a pooler, its word or its configuration. kernel, stride, padding: cells, one number or one an axis; the
+    stride is the kernel's size where None. ceil_mode: count the windows that begin inside and end outside too.
+
+    Raises ValueError for a kernel or stride below 1, or padding that is negative or more than half the kernel.
+    """
+
+    def __init__(
+        self,
+        pooler: Part,
+        kernel: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        *,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.over = made(pooler)
+        self.stride = kernel if stride is None else stride
+        self.kernel, self.padding, self.ceil_mode = kernel, padding, ceil_mode
+        check_window(self.kernel, self.stride, self.padding)
+
+    @property
+    def pooler(self) -> dict[str, Any]:
+        """The configuration of the pooler."""
+        return registry.config(self.over)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool each window of x (B, C, *S).
+
+        Raises ValueError for x without axes of space or with others than the kernel's, and for a kernel larger than
+        the padded map.
+        """
+        cells, inside = windows(x, self.kernel, self.stride, self.padding, ceil_mode=self.ceil_mode)
+        axes = x.ndim - 2
+        out_size, count = cells.shape[2 : 2 + axes], cells.shape[2 + axes :].numel()
+        rows = cells.movedim(1, -1).reshape(-1, count, x.shape[1])
+        mask = inside.expand(len(x), *inside.shape).reshape(-1, count)
+        out: Tensor = self.over(rows, mask)
+        return out.view(len(x), *out_size, out.shape[-1]).movedim(-1, 1)
+
+
+def windows(
+    x: Tensor, kernel: Size, stride: Size, padding: Size = 0, *, ceil_mode: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return a view (B, C, *S_out, *kernel) of the windows of x (B, C, *S), and which of the cells are x's.
+
+    The second is bool (*S_out, *kernel); where it is False stand zeros. Raises ValueError as `Windows.forward` does.
+    """
+    if x.ndim < 3:
+        raise ValueError(f"x must have shape (rows, channels, height, width), not {tuple(x.shape)}")
+    axes = x.ndim - 2
+    kernel, stride, padding = (per_axis(one, axes) for one in (kernel, stride, padding))
+    border: list[int] = []
+    for size, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True):
+        if not size or k > size + 2 * p:
+            raise ValueError(f"kernel {k} is larger than the map: {size} cells and {p} of padding on either side")
+        count = -((k - size - 2 * p) // s) + 1 if ceil_mode else (size + 2 * p - k) // s + 1
+        if ceil_mode and (count - 1) * s >= size + p:  # as in torch, no window begins behind the map
+            count -= 1
+        border = [p, max(p, (count - 1) * s + k - size - p), *border]
+    inside = torch.ones(1, 1, *x.shape[2:], dtype=torch.bool, device=x.device)
+    if any(border):
+        x, inside = F.pad(x, border), F.pad(inside, border, value=False)
+    for axis in range(axes):
+        x = x.unfold(2 + axis, kernel[axis], stride[axis])
+        inside = inside.unfold(2 + axis, kernel[axis], stride[axis])
+    return x, inside[0, 0]
+
+
+def check_window(kernel: Size, stride: Size, padding: Size = 0) -> None:
+    """Raise ValueError for what cannot be a window, see `Windows`."""
+    for name, size in (("kernel", kernel), ("stride", stride)):
+        if any(one < 1 for one in per_axis(size, 1 if isinstance(size, int) else len(size))):
+            raise ValueError(f"{name} must be at least 1 on every axis, not {size}")
+    axes = max(1 if isinstance(size, int) else len(size) for size in (kernel, stride, padding))
+    for k, p in zip(per_axis(kernel, axes), per_axis(padding, axes), strict=True):
+        if not 0 <= 2 * p <= k:
+            raise ValueError(f"padding must be between 0 and half the kernel ({k}), not {p}")
+
+
+def per_axis(size: Size, axes: int) -> tuple[int, ...]:
+    """Return one number an axis; ValueError where there are others than the axes."""
+    if isinstance(size, int):
+        return (size,) * axes
+    if len(size) != axes:
+        raise ValueError(f"{size} has {len(size)} numbers where one for each of {axes} axes was expected")
+    return tuple(size)
