@@ -3,38 +3,36 @@
     h_0 = LN(word[ids] + position[0..n) + type[0])
     h_l = LN(a + W_o gelu(W_i a)),   a = LN(h + W_a softmax(q k' / sqrt(d)) v),   (q, k, v) = W_qkv h
 
-Devlin et al., "BERT" (1810.04805). Products, norms and the feed-forward part run on the packed matrix (M, D). Attention
-runs on groups of rows of equal length, which sorted batches make large, so no row ever sees another.
+Devlin et al., "BERT" (1810.04805). Products, norms and the feed-forward part run on the packed matrix (M, D), attention
+on one row at a time, so no row ever sees another.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from cenote.encode.attention import Attention
+from cenote.encode.norm import Norm
+from cenote.encode.products import Product
 
 _PREFIXES = ("", "bert.", "model.")
 
 
 @dataclass(frozen=True)
 class _Layer:
-    qkv: Tensor
-    qkv_bias: Tensor
-    attended: Tensor
-    attended_bias: Tensor
-    norm_1: Tensor
-    norm_1_bias: Tensor
-    inner: Tensor
-    inner_bias: Tensor
-    outer: Tensor
-    outer_bias: Tensor
-    norm_2: Tensor
-    norm_2_bias: Tensor
+    qkv: Product
+    attended: Product
+    norm_1: Norm
+    inner: Product
+    outer: Product
+    norm_2: Norm
 
 
 def understands(config: dict[str, object]) -> bool:
@@ -63,71 +61,48 @@ class PackedBert:
             return tensor.to(device=device, dtype=dtype)
 
         self.device, self.dtype = device, dtype
-        self.heads: int = config["num_attention_heads"]
-        self.eps: float = config["layer_norm_eps"]
         self.dim: int = config["hidden_size"]
         self.depth: int = config["num_hidden_layers"]
         self.positions: int = config["max_position_embeddings"]
+        self.concurrent = device.type == "cpu"
+        self._attention = Attention(self.dim, config["num_attention_heads"], device, dtype)
+        eps: float = config["layer_norm_eps"]
         self._words = take("embeddings.word_embeddings.weight")
         self._places = (
             take("embeddings.position_embeddings.weight") + take("embeddings.token_type_embeddings.weight")[0]
         )
-        self._norm = take("embeddings.LayerNorm.weight"), take("embeddings.LayerNorm.bias")
-        self._layers = [_layer(take, f"encoder.layer.{i}.") for i in range(self.depth)]
+        self._norm = Norm(take("embeddings.LayerNorm.weight"), take("embeddings.LayerNorm.bias"), eps)
+        self._layers = [_layer(take, f"encoder.layer.{i}.", eps) for i in range(self.depth)]
 
     @torch.inference_mode()
     def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
-        """Return {layer: (M, D)} for ids (M,) of rows with `lengths`; equal lengths must stand together."""
-        places = torch.cat([torch.arange(n, device=self.device) for n in lengths]) if lengths else ids
-        h = F.layer_norm(self._words[ids] + self._places[places], (self.dim,), *self._norm, self.eps)
+        """Return {layer: (M, D)} for ids (M,) of rows with `lengths`."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = torch.from_numpy(np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)).to(self.device)
+        attend = self._attention.over(offsets)
+        h = self._norm(self._words[ids], self._places[places])
         found = {0: h} if 0 in layers else {}
-        groups = list(_equal(lengths))
         for i, layer in enumerate(self._layers, 1):
-            attended = F.linear(self._attend(F.linear(h, layer.qkv, layer.qkv_bias), groups), layer.attended)
-            h = F.layer_norm(attended + layer.attended_bias + h, (self.dim,), layer.norm_1, layer.norm_1_bias, self.eps)
-            inner = F.gelu(F.linear(h, layer.inner, layer.inner_bias))
-            outer = F.linear(inner, layer.outer, layer.outer_bias)
-            h = F.layer_norm(outer + h, (self.dim,), layer.norm_2, layer.norm_2_bias, self.eps)
+            a = layer.norm_1(layer.attended(attend(layer.qkv(h))), h)
+            h = layer.norm_2(layer.outer(layer.inner(a)), a)
             if i in layers:
                 found[i] = h
         return found
 
-    def _attend(self, qkv: Tensor, groups: list[tuple[int, int, int]]) -> Tensor:
-        """Return (M, D): softmax(q k' / sqrt(d)) v inside every row. qkv (M, 3 D)."""
-        out = qkv.new_empty(len(qkv), self.dim)
-        for start, rows, length in groups:
-            part = qkv[start : start + rows * length].view(rows, length, 3, self.heads, -1)
-            q, k, v = part.permute(2, 0, 3, 1, 4)
-            attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-            out[start : start + rows * length].view(rows, length, self.heads, -1).copy_(attended)
-        return out
 
+def _layer(take: Callable[[str], Tensor], prefix: str, eps: float) -> _Layer:
+    def product(*names: str, gelu: bool = False) -> Product:
+        weight = torch.cat([take(f"{prefix}{name}.weight") for name in names])
+        return Product(weight, torch.cat([take(f"{prefix}{name}.bias") for name in names]), gelu=gelu)
 
-def _equal(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield (first token, rows, length) of each run of rows of equal length."""
-    at = i = 0
-    while i < len(lengths):
-        j = i
-        while j < len(lengths) and lengths[j] == lengths[i]:
-            j += 1
-        if lengths[i]:
-            yield at, j - i, lengths[i]
-        at, i = at + (j - i) * lengths[i], j
+    def norm(name: str) -> Norm:
+        return Norm(take(f"{prefix}{name}.weight"), take(f"{prefix}{name}.bias"), eps)
 
-
-def _layer(take: Callable[[str], Tensor], prefix: str) -> _Layer:
-    parts = [f"{prefix}attention.self.{name}." for name in ("query", "key", "value")]
     return _Layer(
-        qkv=torch.cat([take(part + "weight") for part in parts]),
-        qkv_bias=torch.cat([take(part + "bias") for part in parts]),
-        attended=take(prefix + "attention.output.dense.weight"),
-        attended_bias=take(prefix + "attention.output.dense.bias"),
-        norm_1=take(prefix + "attention.output.LayerNorm.weight"),
-        norm_1_bias=take(prefix + "attention.output.LayerNorm.bias"),
-        inner=take(prefix + "intermediate.dense.weight"),
-        inner_bias=take(prefix + "intermediate.dense.bias"),
-        outer=take(prefix + "output.dense.weight"),
-        outer_bias=take(prefix + "output.dense.bias"),
-        norm_2=take(prefix + "output.LayerNorm.weight"),
-        norm_2_bias=take(prefix + "output.LayerNorm.bias"),
+        qkv=product(*(f"attention.self.{name}" for name in ("query", "key", "value"))),
+        attended=product("attention.output.dense"),
+        norm_1=norm("attention.output.LayerNorm"),
+        inner=product("intermediate.dense", gelu=True),
+        outer=product("output.dense"),
+        norm_2=norm("output.LayerNorm"),
     )

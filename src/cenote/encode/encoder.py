@@ -3,13 +3,15 @@
     texts --tokens--> packed batches --model--> states --pool--> (n, d) --heads--> --normalise--> vectors
 
 Texts are read in windows; inside one, equal texts are computed once and the rest sorted by length, so that a batch
-holds a budget of tokens, not a number of texts. Row i of every result is input i.
+holds a budget of tokens, not a number of texts. On a CPU every thread computes batches of its own, while the next
+window is tokenised. Row i of every result is input i.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +26,8 @@ from cenote.encode.device import resolved, usable
 from cenote.encode.overflow import Overflow
 from cenote.encode.states import States
 from cenote.encode.tokens import Tokens
+from cenote.encode.workers import in_order
+from cenote.kernels import threads
 from cenote.pool.base import Pooler
 
 Role: TypeAlias = Literal["query", "document"]
@@ -34,6 +38,12 @@ _WINDOW = 4096
 """Texts that are tokenised and sorted together: enough to fill batches of one length, few enough to hold."""
 _CHARACTERS = 2**23
 """Characters after which a window ends early, so that long documents do not fill the memory."""
+_TOKENS = {"cpu": 2048}
+"""Tokens of a batch by default: few enough for a thread's caches on a CPU."""
+_MORE_TOKENS = 65_536
+"""The same elsewhere: enough to fill an accelerator."""
+_LEAST_TOKENS = 256
+"""Tokens of a batch that still multiply at full speed: texts are not spread over threads in smaller ones."""
 _OVERFLOWS = ("report", "error")
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
@@ -47,7 +57,7 @@ class Encoder:
     the window in `report`, `error` refuses them. max_length: a smaller window, special tokens included. prompts:
     {name: text put before every text}, beside or in place of the model's own; prompt_name: the one used for both roles.
     truncate_dim: keep the first dimensions only. revision, local_files_only: of the hub. trust_remote_code: run code
-    that comes with a model. batch_tokens: tokens computed at a time.
+    that comes with a model. batch_tokens: tokens of a batch at most, unless one text alone has more.
 
     Raises ValueError for a model that cannot be found or read and for options out of range.
     """
@@ -66,12 +76,12 @@ class Encoder:
         revision: str | None = None,
         local_files_only: bool = False,
         trust_remote_code: bool = False,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
     ) -> None:
         for name, value, known in (("dtype", dtype, ("auto", "bf16", "fp32")), ("overflow", overflow, _OVERFLOWS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-        if batch_tokens < 1:
+        if batch_tokens is not None and batch_tokens < 1:
             raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
         self._device = usable(device)
         self.dtype: str = resolved(dtype, self._device) if model != "wordllama" else "fp32"
@@ -84,7 +94,8 @@ class Encoder:
             local_files_only=local_files_only,
             trust_remote_code=trust_remote_code,
         )
-        self.name, self.overflow, self.batch_tokens = model, overflow, batch_tokens
+        self.name, self.overflow = model, overflow
+        self.batch_tokens = batch_tokens or _TOKENS.get(self._device.type, _MORE_TOKENS)
         self.sha256, self.similarity, self.pooling = self._parts.sha256, self._parts.similarity, self._parts.pooling
         self.prompts, self.prompt_name = {**self._parts.prompts, **(prompts or {})}, prompt_name
         if prompt_name is not None and prompt_name not in self.prompts:
@@ -182,8 +193,17 @@ class Encoder:
         under overflow="error".
         """
         wanted = self._layers(layers)
-        for first, window in _windows(texts):
-            yield from self._window_states(window, role, wanted, first)
+        tasks = (
+            partial(self._batch, rows, tokens, wanted, len(self.prompt(role)), first)
+            for first, window in _windows(texts)
+            for rows, tokens in self._batches(window, role, range(first, first + len(window)))
+        )
+        yield from in_order(tasks, concurrent=self._concurrent)
+
+    @property
+    def _concurrent(self) -> bool:
+        """Whether several threads may compute with the model at the same time."""
+        return getattr(self._parts.model, "concurrent", False)
 
     def _layers(self, layers: Collection[int] | None) -> tuple[int, ...]:
         asked = (-1,) if layers is None else layers
@@ -192,32 +212,32 @@ class Encoder:
             raise ValueError(f"layers must lie between 0 and {self.depth}, not {list(asked)}")
         return tuple(sorted(set(found)))
 
-    def _window_states(
-        self,
-        texts: list[str],
-        role: Role,
-        layers: tuple[int, ...],
-        first: int = 0,
-        times: Sequence[int] | None = None,
-        numbers: Sequence[int] | None = None,
-    ) -> Iterator[States]:
-        """The states of distinct texts; `times` says how often each stands in the input, `numbers` where first."""
+    def _batches(
+        self, texts: list[str], role: Role, numbers: Sequence[int], times: Collection[int] | None = None
+    ) -> Iterator[tuple[list[int], list[Tokens]]]:
+        """Yield (rows, their tokens) of distinct texts, longest first; batches shrink towards the end.
+
+        numbers: where each text stands in the input; times: how often.
+        """
         prompt = self.prompt(role)
         tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
-        self._check_window(tokens, range(first, first + len(texts)) if numbers is None else numbers)
+        self._check_window(tokens, numbers)
         for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
             self.report.count(len(one), one.cut, often)
-        order = np.argsort([-len(one) for one in tokens], kind="stable")
+        left = sum(map(len, tokens))
+        # so that all threads finish at about the same time, each batch is a small share of what is left
+        share = 2 * threads.count() if self._concurrent else 1
         batch: list[int] = []
         held = 0
-        for row in order:
-            if batch and held + len(tokens[row]) > self.batch_tokens:
-                yield self._batch(batch, tokens, layers, len(prompt), first)
-                batch, held = [], 0
+        for row in np.argsort([-len(one) for one in tokens], kind="stable"):
+            room = min(self.batch_tokens, max(left // share, _LEAST_TOKENS))
+            if batch and held + len(tokens[row]) > room:
+                yield batch, [tokens[row] for row in batch]
+                batch, held, left = [], 0, left - held
             batch.append(int(row))
             held += len(tokens[row])
         if batch:
-            yield self._batch(batch, tokens, layers, len(prompt), first)
+            yield batch, [tokens[row] for row in batch]
 
     def _check_window(self, tokens: list[Tokens], numbers: Sequence[int]) -> None:
         row = next((row for row, one in enumerate(tokens) if one.cut), None)
@@ -225,8 +245,7 @@ class Encoder:
             reason = f"text {numbers[row]} is {tokens[row].cut} tokens longer than the window of {self.max_length}"
             raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
 
-    def _batch(self, rows: list[int], tokens: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
-        chosen = [tokens[row] for row in rows]
+    def _batch(self, rows: list[int], chosen: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
         lengths = [len(one) for one in chosen]
         ids = torch.from_numpy(np.concatenate([one.ids for one in chosen])).to(self._device)
         states = self._parts.model(ids, lengths, layers) if len(ids) else self._nothing(layers)
@@ -278,12 +297,14 @@ class Encoder:
         pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
         poolers = [self._pooler(each) for each in pools]
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
+        tasks = self._vector_tasks(given, role, poolers, normalize_embeddings)
         with bar(len(given), show_progress) as drawn:
-            for first, window in _windows(given):
-                self._encode_window(window, first, role, poolers, normalize_embeddings, [x[first:] for x in out])
-                drawn(len(window))
+            for places, vectors in in_order(tasks, concurrent=self._concurrent):
+                for x, part in zip(out, vectors, strict=True):
+                    x[places] = part
+                drawn(len(places))
                 if progress is not None:
-                    progress(len(window))
+                    progress(len(places))
         for x in out:
             _check_finite(x, self.name)
         found = [x[0] for x in out] if one else out
@@ -309,27 +330,34 @@ class Encoder:
         full = self._full_dim if own else pooler.out_dim(self._parts.model.dim)
         return min(full, self.truncate_dim or full)
 
-    def _encode_window(
+    def _vector_tasks(
+        self, texts: list[str], role: Role, poolers: list[tuple[bool, Pooler]], normalise: bool | None
+    ) -> Iterator[Callable[[], tuple[Int64, list[Float32]]]]:
+        """Yield what gives (places (n,), vectors (n, d) a pooler), one batch of texts each."""
+        for first, window in _windows(texts):
+            times = Counter(window)
+            number = {text: i for i, text in enumerate(times)}
+            of = np.array([number[text] for text in window])
+            # the places of equal texts lie together, those of the first text first
+            places = np.split(first + np.argsort(of, kind="stable"), np.cumsum(list(times.values()))[:-1])
+            numbers = [int(place[0]) for place in places]
+            for rows, tokens in self._batches(list(times), role, numbers, times.values()):
+                where = [places[row] for row in rows]
+                yield partial(self._batch_vectors, rows, tokens, where, len(self.prompt(role)), poolers, normalise)
+
+    def _batch_vectors(
         self,
-        texts: list[str],
-        first: int,
-        role: Role,
+        rows: list[int],
+        tokens: list[Tokens],
+        places: list[Int64],
+        prompt: int,
         poolers: list[tuple[bool, Pooler]],
         normalise: bool | None,
-        out: list[Float32],
-    ) -> None:
-        times = Counter(texts)
-        distinct = list(times)
-        place = {text: i for i, text in enumerate(distinct)}
-        of = np.array([place[text] for text in texts])
-        numbers = (first + np.unique(of, return_index=True)[1]).tolist()
-        parts = [np.zeros((len(distinct), x.shape[1]), np.float32) for x in out]
-        for states in self._window_states(distinct, role, (self.depth,), 0, list(times.values()), numbers):
-            x, offsets = states.kept()
-            for (own, pooler), part in zip(poolers, parts, strict=True):
-                part[states.rows] = self._vectors(x, offsets, own, pooler, normalise)
-        for x_out, part in zip(out, parts, strict=True):
-            x_out[: len(texts)] = part[of]
+    ) -> tuple[Int64, list[Float32]]:
+        x, offsets = self._batch(rows, tokens, (self.depth,), prompt, 0).kept()
+        times = [len(place) for place in places]
+        found = [self._vectors(x, offsets, own, pooler, normalise) for own, pooler in poolers]
+        return np.concatenate(places), [np.repeat(vectors, times, axis=0) for vectors in found]
 
     @torch.inference_mode()
     def _vectors(self, x: Tensor, offsets: Tensor, own: bool, pooler: Pooler, normalise: bool | None) -> Float32:

@@ -24,3 +24,8 @@ def _cacheable() -> bool:
 
 compiled: Callable[..., Any] = numba.njit(nogil=True, cache=_cacheable())
 """Decorator: compile a function on first call, without the GIL."""
+
+compiled_sums: Callable[..., Any] = numba.njit(
+    nogil=True, cache=_cacheable(), error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+)
+"""Decorator: the same, with sums taken in any order, which vectors need; NaN and infinity keep their meaning."""

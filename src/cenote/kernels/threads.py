@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -16,6 +17,14 @@ def count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_own = threading.local()
+
+
+def alone() -> None:
+    """Let the calling thread compute by itself from now on: it is one of several that keep every core at work."""
+    _own.alone = True
+
+
 @cache
 def _pool(pid: int, size: int) -> ThreadPoolExecutor:
     # keyed by process: a fork inherits the object but not its threads
@@ -24,7 +33,7 @@ def _pool(pid: int, size: int) -> ThreadPoolExecutor:
 
 def over_ranges(run: Callable[[int, int], None], n: int, least: int = 1) -> None:
     """Call run(start, stop) over [0, n) cut evenly among the threads, in pieces of at least `least`."""
-    pieces = max(1, min(count(), n // max(1, least)))
+    pieces = 1 if getattr(_own, "alone", False) else max(1, min(count(), n // max(1, least)))
     if pieces == 1:
         run(0, n)
         return
