@@ -66,11 +66,11 @@ class Ragged:
 class Sparse:
     """Compressed sparse rows: row i holds `values[indptr[i]:indptr[i + 1]]` at columns `indices[...]`, ascending.
 
-    indptr: int64 (n + 1); indices: int32 (nnz) in [0, dim); values: float32 (nnz).
+    indptr: int64 (n + 1); indices: int32 or int64 (nnz) in [0, dim); values: float32 (nnz).
     """
 
     indptr: Int64
-    indices: NDArray[np.int32]
+    indices: NDArray[np.int32] | Int64
     values: Float32
     dim: int
 
@@ -83,8 +83,47 @@ class Sparse:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
+    def select(self, rows: Int64) -> Sparse:
+        """Return the named rows, in the order given."""
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        places = np.repeat(self.indptr[:-1][rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        return Sparse(indptr, self.indices[places], self.values[places], self.dim)
+
 
 Vectors: TypeAlias = NDArray[Any] | Ragged | Sparse | dict[str, Any]
+
+
+def count(vectors: Vectors) -> int:
+    """Return the rows of vectors; those of a dict are rows of the same things."""
+    return count(next(iter(vectors.values()))) if isinstance(vectors, dict) else len(vectors)
+
+
+def select(vectors: Any, rows: Int64) -> Any:
+    """Return the named rows of vectors, in the order given, as vectors of the same form."""
+    if isinstance(vectors, dict):
+        return {name: select(part, rows) for name, part in vectors.items()}
+    return vectors.select(rows) if isinstance(vectors, Ragged | Sparse) else vectors[rows]
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """Return the rows of several vectors of one form, one after another; of no part, ValueError."""
+    if not parts:
+        raise ValueError("parts is empty; give at least one")
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, dict):
+        return {name: concatenated([part[name] for part in parts]) for name in first}
+    if isinstance(first, Ragged | Sparse):
+        starts = [part.offsets if isinstance(first, Ragged) else part.indptr for part in parts]
+        ends = np.cumsum([0] + [int(one[-1]) for one in starts])
+        joined = np.concatenate([starts[0], *(one[1:] + end for one, end in zip(starts[1:], ends[1:], strict=False))])
+        values = np.concatenate([part.values for part in parts])
+        if isinstance(first, Ragged):
+            return Ragged(values, joined)
+        return Sparse(joined, np.concatenate([part.indices for part in parts]), values, first.dim)
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from cenote.errors import UnknownWord
 
+_NOT_WRITTEN = ("codec", "rerank", "seed", "saturation")
+"""What an engine's `build` is told by the other stages."""
 STAGE_KINDS = ("chunker", "encoder", "pool", "reduce", "transform", "codec", "engine", "rerank", "fuse")
 
 
@@ -41,6 +43,11 @@ class Row:
     def built(self) -> bool:
         """Whether there is a class behind the word."""
         return self.make is not None
+
+    @property
+    def names_model(self) -> bool:
+        """Whether the word is the name of a model, which its class is told."""
+        return self.kind == "encoder" and self.gives == "states"
 
     def load(self) -> Any:
         """Import and return the class (or function) of the row.
@@ -114,12 +121,12 @@ def recipe_parameters(row: Row) -> tuple[inspect.Parameter, ...]:
     """Return what a recipe may write behind a word.
 
     The constructor's arguments; without the model for an encoder, which the word itself names; and for an engine,
-    whose constructor takes arrays, what its `build` takes beside the payload, the codec, the reranks and the seed.
+    whose constructor takes arrays, what its `build` takes beside the payload, what the other stages say.
     """
     made = row.load()
     if row.kind == "engine":
-        return tuple(p for p in parameters(made.build)[1:] if p.name not in ("codec", "rerank", "seed"))
-    return tuple(p for p in parameters(made) if not (row.kind == "encoder" and p.name == "model"))
+        return tuple(p for p in parameters(made.build)[1:] if p.name not in _NOT_WRITTEN)
+    return tuple(p for p in parameters(made) if not (row.names_model and p.name == "model"))
 
 
 def coerce(text: str, annotation: Any, name: str) -> Any:
@@ -191,12 +198,12 @@ def make(word: str, kinds: Sequence[str] = STAGE_KINDS, **given: Any) -> Any:
     Raises UnknownWord; whatever the constructor raises passes through.
     """
     row = find(word, kinds)
-    return row.load()(word, **given) if row.kind == "encoder" else row.load()(**given)
+    return row.load()(word, **given) if row.names_model else row.load()(**given)
 
 
 @cache
 def _words_by_class() -> Mapping[str, str]:
-    return {row.make: row.word for row in table().values() if row.make is not None and row.kind != "encoder"}
+    return {row.make: row.word for row in table().values() if row.make is not None and not row.names_model}
 
 
 def word_of(component: Any) -> str:

@@ -187,7 +187,7 @@ def completed(line: str, **environment: str) -> list[str]:
 
 def test_commands_and_recipe_words_are_completed_for_a_shell() -> None:
     assert set(completed("cenote re")) == {"reindex", "reproduce"}
-    assert completed("cenote compare docs --with 'passages 256 | mi") == ["passages 256 | minilm"]
+    assert completed("cenote compare docs --with 'passages 256 | minil") == ["passages 256 | minilm"]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_commands_and_recipe_words_are_completed_for_a_shell() -> None:
         ("mini", ["minilm"]),
         ("passages 256 | mini", ["passages 256 | minilm"]),
         ("passages 256 |mini", ["passages 256 |minilm"]),
-        ("minilm | {mean, ma", ["minilm | {mean, max"]),
-        ("minilm | {mean,ma", ["minilm | {mean,max"]),
+        ("minilm | {normalize, trunc", ["minilm | {normalize, truncate"]),
+        ("minilm | {normalize,trunc", ["minilm | {normalize,truncate"]),
         ("(minilm | fla", ["(minilm | flat"]),
         ("minilm | zzz", []),
     ],

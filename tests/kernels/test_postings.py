@@ -1,12 +1,23 @@
 """Inverted lists hold what the rows held, and adding them up is the sparse product."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cenote.kernels.postings import add_products, add_saturated, count_live, invert
+from cenote.kernels.postings import (
+    add_products,
+    add_saturated,
+    append,
+    count_live,
+    invert,
+    numbered,
+    tallied,
+    values_at,
+)
 
 DIM = 9
 
@@ -40,30 +51,84 @@ def test_inverting_transposes_and_keeps_rows_ascending(rows: int, seed: int) -> 
 @given(rows=st.integers(1, 20), seed=st.integers(0, 999))
 def test_adding_the_lists_of_a_query_is_the_product_with_every_row(rows: int, seed: int) -> None:
     dense, query = drawn(rows, seed), drawn(1, seed + 1)[0]
-    starts, listed, values = invert(*compressed(dense), DIM)
+    lists = np.flatnonzero(query)
     scores = np.zeros(rows, np.float32)
-    for column in np.flatnonzero(query):
-        part = slice(starts[column], starts[column + 1])
-        add_products(scores, listed[part], values[part], float(query[column]))
+    add_products(scores, *invert(*compressed(dense), DIM), lists, query[lists])
     assert scores.tolist() == (dense @ query).tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
 def test_a_saturated_term_is_weight_times_tf_over_tf_plus_norm(dtype: type[np.generic]) -> None:
-    rows, counts = np.array([4, 0, 2], np.int32), np.array([1, 3, 200], dtype)
+    starts, rows, counts = np.array([0, 1, 3]), np.array([4, 0, 2], np.int32), np.array([1, 3, 200], dtype)
     norms = np.array([0.5, 9, 1.5, 9, 2.5], np.float32)
     scores = np.full(5, 10, np.float32)
-    add_saturated(scores, rows, counts, norms, 1.75)
-    expected = np.full(5, 10.0)
-    expected[rows] += 1.75 * counts.astype(np.float64) / (counts.astype(np.float64) + norms[rows])
+    add_saturated(scores, starts, rows, counts, norms, np.array([0, 1]), np.array([2, 1.75], np.float32))
+    expected = np.array([10 + 1.75 * 3 / 3.5, 10, 10 + 1.75 * 200 / 201.5, 10, 10 + 2 * 1 / 3.5])
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-def test_a_list_of_nothing_adds_nothing() -> None:
-    scores, nothing = np.ones(3, np.float32), np.zeros(0, np.float32)
-    add_products(scores, nothing.astype(np.int32), nothing, 2.0)
-    add_saturated(scores, nothing.astype(np.int32), nothing, np.ones(3, np.float32), 2.0)
+def test_a_row_that_is_not_there_is_passed_over() -> None:
+    starts, rows, values = np.array([0, 3]), np.array([-1, 1, 9], np.int32), np.ones(3, np.float32)
+    scores = np.zeros(2, np.float32)
+    add_products(scores, starts, rows, values, np.array([0]), np.ones(1, np.float32))
+    add_saturated(scores, starts, rows, values, np.ones(2, np.float32), np.array([0]), np.ones(1, np.float32))
+    assert scores.tolist() == [0, 1.5]
+    assert count_live(rows, np.ones(2, np.bool_)) == 1
+
+
+def test_no_lists_add_nothing() -> None:
+    scores, none = np.ones(3, np.float32), np.zeros(0, np.int64)
+    add_products(scores, *invert(*compressed(drawn(3, 1)), DIM), none, np.zeros(0, np.float32))
     assert scores.tolist() == [1, 1, 1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 20), seed=st.integers(0, 999))
+def test_values_at_rows_are_those_of_the_matrix(rows: int, seed: int) -> None:
+    dense = drawn(rows, seed)
+    wanted = np.random.default_rng(seed).permutation(rows)
+    found = values_at(*invert(*compressed(dense), DIM), np.array([3, 0, 8]), wanted)
+    np.testing.assert_array_equal(found, dense[wanted][:, [3, 0, 8]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 20), seed=st.integers(0, 999))
+def test_appending_the_lists_of_parts_is_inverting_their_rows_together(rows: int, seed: int) -> None:
+    dense = drawn(rows + 5, seed)
+    keep = np.random.default_rng(seed).random(rows + 5) < 0.6
+    numbers = np.where(keep, np.cumsum(keep) - 1, -1)
+    starts, listed, values = invert(*compressed(dense[keep]), DIM)
+    at, out_rows, out_values = starts[:-1].copy(), np.empty_like(listed), np.empty_like(values)
+    for part in (slice(0, 5), slice(5, None)):
+        append(at, out_rows, out_values, np.arange(DIM), *invert(*compressed(dense[part]), DIM), numbers[part])
+    assert at.tolist() == starts[1:].tolist()
+    assert out_rows.tolist() == listed.tolist()
+    assert out_values.tolist() == values.tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 2**63 - 1), max_size=50), st.integers(1, 9))
+def test_numbering_tells_values_apart_in_the_order_they_come(values: list[int], times: int) -> None:
+    distinct, which = numbered(np.array(values * times, np.int64))
+    assert distinct.tolist() == list(dict.fromkeys(values))
+    assert distinct[which].tolist() == values * times
+
+
+def test_numbering_grows_with_what_it_holds() -> None:
+    values = np.random.default_rng(0).permutation(20_000).astype(np.int64) << 32
+    distinct, which = numbered(np.concatenate([values, values[::-1]]))
+    np.testing.assert_array_equal(distinct, values)
+    np.testing.assert_array_equal(which, np.concatenate([np.arange(20_000), np.arange(20_000)[::-1]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), max_size=12), max_size=6))
+def test_tallies_are_counts(rows: list[list[int]]) -> None:
+    offsets = np.cumsum([0] + [len(row) for row in rows]).astype(np.int64)
+    indptr, found, counts = tallied(offsets, np.array([c for row in rows for c in row], np.int64))
+    for i, row in enumerate(rows):
+        part = slice(indptr[i], indptr[i + 1])
+        assert list(zip(found[part].tolist(), counts[part].tolist(), strict=True)) == sorted(Counter(row).items())
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.lists(st.booleans(), min_size=10, max_size=10))

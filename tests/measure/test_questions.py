@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cenote.measure import RetrievalTask, load_questions
-from cenote.measure.judgements import read_judged, read_qrels, read_queries
+from cenote.measure.judgements import judged_beside, read_judged, read_qrels, read_queries
 from cenote.measure.names import match_names
 
 BEIR = '{"_id": "q1", "text": "how long is a day"}\n{"_id": "q2", "text": "what is salt"}\n'
@@ -198,3 +198,17 @@ def test_real_test_sets_have_the_judged_questions_that_they_state(name, qrels, j
     folder = Path(os.environ["CENOTE_DATA"]) / name
     task = RetrievalTask.read(queries=folder / "queries.jsonl", qrels=folder / "qrels" / f"{qrels}.tsv")
     assert len(task) == judged
+
+
+def test_a_beir_folder_brings_its_own_test_set(tmp_path: Path) -> None:
+    assert judged_beside(tmp_path) is None
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "why"}\n')
+    assert judged_beside(tmp_path) is None
+    (tmp_path / "qrels").mkdir()
+    for name, document in (("dev", "a"), ("test", "b"), ("train", "c")):
+        (tmp_path / "qrels" / f"{name}.tsv").write_text(f"query-id\tcorpus-id\tscore\nq\t{document}\t1\n")
+    assert judged_beside(tmp_path) == (tmp_path / "queries.jsonl", tmp_path / "qrels" / "test.tsv")
+    task = RetrievalTask.read(beside=str(tmp_path))
+    assert [dict(question.grades) for question in task.questions.values()] == [{"b": 1}]
+    with pytest.raises(ValueError, match="questions come as"):
+        RetrievalTask.read(beside=tmp_path / "qrels")

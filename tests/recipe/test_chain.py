@@ -57,8 +57,8 @@ def test_a_saved_chain_gives_the_same_vectors(cache: Encodings, tmp_path: Path) 
     assert again.fitted
     np.testing.assert_array_equal(again.vectors(TEXTS, "query"), built.vectors(TEXTS, "query"))
     vectors = built.vectors(TEXTS, "document")
-    for key, codes in built.codec.encode(vectors).items():
-        np.testing.assert_array_equal(again.codec.encode(vectors)[key], codes)
+    for key, codes in built.leg.codec.encode(vectors).items():
+        np.testing.assert_array_equal(again.leg.codec.encode(vectors)[key], codes)
 
 
 def test_a_chain_opens_its_own_index(cache: Encodings, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_passages_beyond_the_window_are_a_recipe_error(cache: Encodings) -> None
         chain("passages 300 | minilm", cache).passages(Document("a", "x"))
 
 
-@pytest.mark.parametrize("recipe", ["bm25", "minilm | tokens", "(bm25) + (wordllama) | rrf"])
+@pytest.mark.parametrize("recipe", ["minilm | tokens", "(bm25) + (minilm | tokens) | rrf"])
 def test_what_is_not_built_yet_says_so(recipe: str, cache: Encodings) -> None:
     with pytest.raises(RecipeError, match="not built in this version"):
         chain(recipe, cache)

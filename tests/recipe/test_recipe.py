@@ -78,7 +78,7 @@ def test_the_payload_as_written_is_known() -> None:
     ("text", "place", "reason"),
     [
         ("minilm | float7 | flat", "float7", "nearest: `float8`"),
-        ("mini | flat", "mini", "nearest: `minilm`"),
+        ("minil | flat", "minil", "nearest: `minilm`"),
         ("pca 64 | minilm", "pca 64", "begins with an encoder"),
         ("minilm | passages 256", "passages 256", "comes first"),
         ("passages 256", "", "encoder"),

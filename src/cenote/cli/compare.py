@@ -43,8 +43,8 @@ def compare(
         raise ValueError(f"--plot is {plot}, and must end in .png or .svg")
     if (keep is None) != (out is None):
         raise ValueError("--keep best and --out, where the winner is kept, come together")
-    RetrievalTask.read(queries=queries, qrels=qrels, questions=questions)
     source = sources[0] if len(sources) == 1 else sources
+    RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
     # a column that the plan does not know of cannot be tried: it says what is to be done, and not how long it takes
     TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
     with TERMINAL.progress() as progress:

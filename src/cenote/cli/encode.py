@@ -66,7 +66,7 @@ def _chain(text: str) -> Chain:
             raise RecipeError(reason, text, stage.start, stage.end)
     chain = Chain(parsed)
     transforms = [stage for stage, row in zip(parsed.steps, kinds, strict=True) if row.kind == "transform"]
-    for stage, made in zip(transforms, chain.transforms, strict=True):
+    for stage, made in zip(transforms, chain.leg.transforms, strict=True):
         if made.needs_fit:
             reason = f"`{stage.word}` learns from documents and has not; leave it out, or make a collection with it"
             raise RecipeError(reason, text, stage.start, stage.end)

@@ -29,8 +29,9 @@ def info(
         result_json(found)
         return
     result(f'recipe   "{found["recipe"]}"')
-    encoder = found["encoder"]
-    result(f"encoder  {encoder['reference']['model']} ({encoder['dtype']}, sha256 {encoder['sha256'][:12]}…)")
+    for encoder in found["encoders"]:
+        weights = f" ({encoder['dtype']}, sha256 {encoder['sha256'][:12]}…)" if encoder["sha256"] else ""
+        result(f"encoder  {encoder['reference']['model']}{weights}")
     result(f"version  {found['version']} of the collection begun {found['created']}")
     result(f"cenote   {found['cenote']}; {', '.join(f'{name} {value}' for name, value in found['kernels'].items())}")
     result("")

@@ -11,14 +11,14 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cenote.arrays import Bool
+from cenote.arrays import Bool, concatenated
 from cenote.collection import documents, durable
 from cenote.collection.attributes import Schema
 from cenote.collection.compaction import compact
@@ -60,7 +60,7 @@ class Builder:
         self._encode_seconds = draft.encode_seconds - chain.encode_seconds
         self._build_seconds = draft.build_seconds
         self._overflow = dict(draft.overflow)
-        self._read_before = self._read()
+        self._read_before = chain.read()
 
     # -- documents
 
@@ -178,15 +178,18 @@ class Builder:
         for some in one.table.documents():
             spans += self.chain.passages_of(some)
             lengths += [len(document.text) for document in some]
-        passages = np.cumsum([len(s) if alive else 0 for s, alive in zip(spans, keep, strict=True)])
-        most = max(1, self._limits.vector_bytes // (4 * self.chain.dim))
-        groups = (passages - 1) // most
+        held = np.cumsum([self._held(s) if alive else 0 for s, alive in zip(spans, keep, strict=True)])
+        groups = (held - 1) // self._limits.vector_bytes
         made = []
         for group in np.unique(groups[keep]):
             marked = keep & (groups == group)
             made.append(self._group(one, marked, spans, lengths, told, done))
             done += int(marked.sum())
         return made
+
+    def _held(self, spans: Sequence[Span]) -> int:
+        """The bytes that the vectors of some passages take."""
+        return int(self.chain.held(np.array([span.end - span.start for span in spans], np.int64)).sum())
 
     def _group(
         self,
@@ -199,13 +202,12 @@ class Builder:
     ) -> Segment:
         rows = np.flatnonzero(marked)
         mine = [spans[row] for row in rows]
-        vectors = np.empty((sum(map(len, mine)), self.chain.dim), np.float32)
-        at, texts, finished = 0, list[str](), 0
+        vectors, texts, finished = list[Any](), list[str](), 0
 
         def encode() -> None:
-            nonlocal at, texts
-            vectors[at : at + len(texts)] = self.chain.vectors(texts, "document")
-            at, texts = at + len(texts), []
+            nonlocal texts
+            vectors.append(self.chain.vectors(texts, "document"))
+            texts = []
             told(done + finished)
 
         first = 0
@@ -221,8 +223,8 @@ class Builder:
         draft = self.writer.draft()
         known = self._copied(one, marked, draft, self.draft.schema)
         whole = write_passages(draft, mine, [lengths[row] for row in rows])
-        self.chain.build(vectors).save(draft / INDEX)
-        entry = {"documents": len(rows), "passages": len(vectors), "encoded": True, "whole": whole}
+        self.chain.build(concatenated(vectors)).save(draft / INDEX)
+        entry = {"documents": len(rows), "passages": sum(map(len, mine)), "encoded": True, "whole": whole}
         return self.writer.keep(draft, entry | {"characters": _share(one, len(rows))}, known)
 
     # -- commits
@@ -268,13 +270,8 @@ class Builder:
         self.draft = self.writer.publish(self.draft)
         return self.draft
 
-    def _read(self) -> dict[str, int]:
-        """What the encoder has read since it was loaded, for whomever."""
-        encoder = self.chain.loaded_encoder
-        return {} if encoder is None else asdict(encoder.report)
-
     def _overflow_now(self) -> dict[str, int]:
-        read = {name: count - self._read_before.get(name, 0) for name, count in self._read().items()}
+        read = {name: count - self._read_before.get(name, 0) for name, count in self.chain.read().items()}
         return {name: self._overflow.get(name, 0) + read.get(name, 0) for name in self._overflow | read}
 
     def _opened(self, segment: Segment) -> OpenSegment:

@@ -9,10 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cenote.arrays import Float32
+from cenote.arrays import Vectors
 from cenote.collection import compaction, manifest
 from cenote.collection.attributes import Schema
 from cenote.collection.beginning import begun, empty, vacant
@@ -122,7 +119,7 @@ class Collection:
 
     def info(self) -> Info:
         """Return counts, versions and bytes."""
-        return measured(self._snapshot, self.chain.described_encoder())
+        return measured(self._snapshot, self.chain.described_encoders())
 
     # -- reading
 
@@ -151,13 +148,13 @@ class Collection:
         several of a document included. Raises ValueError for an empty text, k < 1 and a condition that is none,
         TypeError for what is no text.
         """
-        return self._hits(self._search(self._queries(texts), k, where, passages))
+        return self._hits(self._queries(texts), k, where, passages)
 
     def search_vectors(
-        self, vectors: NDArray[Any], k: int = 10, *, where: str | None = None, passages: bool = False
+        self, vectors: Vectors, k: int = 10, *, where: str | None = None, passages: bool = False
     ) -> list[list[Hit]]:
-        """As `search`, for queries (q, dim) that are encoded already and have gone through the transforms."""
-        return self._hits(self._search(np.asarray(vectors), k, where, passages))
+        """As `search`, for what `chain.vectors` makes of queries: (q, dim) of one dense leg."""
+        return self._hits(vectors, k, where, passages)
 
     def rank(self, texts: Sequence[str], depth: int) -> list[list[tuple[str, float]]]:
         """Return (id, score) of the `depth` nearest documents of each text, best first; no text is read."""
@@ -165,24 +162,30 @@ class Collection:
         ids = iter(self._snapshot.ids_of([one.document for row in found for one in row]))
         return [[(next(ids), one.score) for one in row] for row in found]
 
-    def _queries(self, texts: str | Sequence[str]) -> Float32:
+    def _queries(self, texts: str | Sequence[str]) -> Vectors:
         given = [texts] if isinstance(texts, str) else list(texts)
         for n, text in enumerate(given):
             if not isinstance(text, str):
                 raise TypeError(f"question {n} must be a string, not {type(text).__name__}")
             if not text.strip():
                 raise ValueError(f"question {n} is empty; ask something")
-        return self.chain.vectors(given, "query")
+        queries: Vectors = self.chain.vectors(given, "query")
+        return queries
 
-    def _search(self, queries: Float32, k: int, where: str | None, passages: bool) -> list[list[Found]]:
+    def _search(self, queries: Vectors, k: int, where: str | None, passages: bool) -> list[list[Found]]:
         return self._snapshot.search(queries, checked_k(k), where, every=passages)
 
-    def _hits(self, found: list[list[Found]]) -> list[list[Hit]]:
+    def _hits(self, queries: Vectors, k: int, where: str | None, passages: bool) -> list[list[Hit]]:
+        found = self._search(queries, k, where, passages)
+        scores = self._snapshot.leg_scores(queries, found)
         numbers = list(dict.fromkeys(one.document for row in found for one in row))
         documents = dict(zip(numbers, self._snapshot.get(numbers), strict=True))
-        return [[self._hit(one, documents[one.document]) for one in row] for row in found]
+        return [
+            [self._hit(one, documents[one.document], legs) for one, legs in zip(row, told, strict=True)]
+            for row, told in zip(found, scores, strict=True)
+        ]
 
-    def _hit(self, one: Found, document: Document) -> Hit:
+    def _hit(self, one: Found, document: Document, scores: dict[str, float]) -> Hit:
         span = self._snapshot.span(one.passage)
         start, end = (0, len(document.text)) if span is None else (span.start, span.end)
         return Hit(
@@ -195,6 +198,7 @@ class Collection:
             page=page_at(document, start),
             heading=heading_at(document, start),
             attributes=document.attributes,
+            scores=scores,
         )
 
     def verify(self) -> None:

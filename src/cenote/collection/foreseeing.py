@@ -7,7 +7,6 @@ their characters.
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -134,14 +133,11 @@ def _expect(found: Foreseen, chain: Chain, sample: Sequence[Document]) -> None:
     scale = found.characters / sum(len(document.text) for document in sample)
     spans = chain.passages_of(sample)
     cut = [d.text[s.start : s.end] for d, some in zip(sample, spans, strict=True) for s in some]
-    tokens = sum(len(one) for one in chain.encoder.token_spans(cut))
+    tokens = sum(len(one) for one in chain.counting.tokens()[0](cut))
     # documents of one passage are counted, not scaled by their length
     share = found.documents / len(sample) if len(cut) == len(sample) else scale
     found.tokens, found.passages = round(tokens * scale), max(found.documents, round(len(cut) * share))
-    codecs = [chain.codec, *(rerank.made for rerank in chain.reranks)]
-    found.index_bytes = sum(codec.nbytes(found.passages, chain.dim) for codec in codecs)
+    legs = chain.legs.values()
+    found.index_bytes = sum(leg.expected_bytes(found.passages, found.characters) for leg in legs)
     timed = cut[:: max(1, len(cut) // _TIMED)][:_TIMED]
-    chain.encoder.encode(timed[:1], "document", pool=chain.pool)
-    began = time.perf_counter()
-    chain.encoder.encode(timed, "document", pool=chain.pool)
-    found.minutes = (time.perf_counter() - began) / len(timed) * found.passages / 60
+    found.minutes = sum(leg.seconds(timed) for leg in legs) / len(timed) * found.passages / 60

@@ -28,7 +28,7 @@ class Info:
     passages: int
     segments: int
     dead_documents: int
-    encoder: dict[str, Any]
+    encoders: list[dict[str, Any]]
     dim: int
     cut_texts: int
     cut_tokens: int
@@ -46,7 +46,7 @@ class Info:
         return asdict(self)
 
 
-def measured(snapshot: Snapshot, encoder: dict[str, Any]) -> Info:
+def measured(snapshot: Snapshot, encoders: list[dict[str, Any]]) -> Info:
     """Return the numbers of a snapshot."""
     now, folder = snapshot.manifest, snapshot.folder
     held = snapshot.nbytes()
@@ -63,7 +63,7 @@ def measured(snapshot: Snapshot, encoder: dict[str, Any]) -> Info:
         passages=snapshot.passages,
         segments=len(now.segments),
         dead_documents=sum(one.dead for one in now.tombstones.values()),
-        encoder=encoder,
+        encoders=encoders,
         dim=now.dim,
         cut_texts=now.overflow.get("cut_texts", 0),
         cut_tokens=now.overflow.get("cut_tokens", 0),

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from cenote.arrays import Bool, Bytes, Float32, Int64
+from cenote.arrays import Bool, Bytes, Float32, Int64, Vectors, count, select
 from cenote.collection import manifest
 from cenote.collection.documents import key_of
 from cenote.collection.locks import Lock
@@ -89,7 +89,10 @@ class Snapshot:
     @cached_property
     def index(self) -> Index:
         """All segments as one index, memory-mapped; there must be one."""
-        return self._open_index([one.folder / INDEX for one in self.segments])
+        index = self._open_index([one.folder / INDEX for one in self.segments])
+        if self._alive is not None:
+            index.living(self._gathered(self._alive))
+        return index
 
     @cached_property
     def _alive(self) -> Bool | None:
@@ -124,33 +127,46 @@ class Snapshot:
             marked[one.table.matching(where, self.manifest.schema) + first] = True
         return marked if self._alive is None else marked & self._alive
 
-    def search(self, queries: Float32, k: int, where: str | None = None, *, every: bool = False) -> list[list[Found]]:
-        """Return the k best documents of each query (q, dim), each by its best passage; `every`: the k best passages.
+    def search(self, queries: Vectors, k: int, where: str | None = None, *, every: bool = False) -> list[list[Found]]:
+        """Return the k best documents of each query, each by its best passage; `every`: the k best passages.
 
         Raises ValueError for a condition that is none, and what the index raises for wrong queries.
         """
+        asked = count(queries)
         if not self.segments:
-            return [[] for _ in range(len(queries))]
+            return [[] for _ in range(asked)]
         marked = self._alive if where is None else self.matching(where)
         keep = None if marked is None else self._gathered(marked)
         reachable = int(self._passages[-1]) if keep is None else int(keep.sum())
         documents = int(self._documents[-1]) if marked is None else int(marked.sum())
-        out: list[list[Found]] = [[] for _ in range(len(queries))]
+        out: list[list[Found]] = [[] for _ in range(asked)]
         ask = k if every or self._whole else min(2 * k, max(k, reachable))
-        pending = np.arange(len(queries))
+        pending = np.arange(asked)
         while len(pending):
-            hits = self.index.search(queries[pending], ask, keep=keep)
+            hits = self.index.search(select(queries, pending), ask, keep=keep)
             short = []
             for row, query in enumerate(pending):
-                count = int(hits.counts[row])
-                found = self._found(hits.ids[row, :count], hits.scores[row, :count], every)
+                reached = int(hits.counts[row])
+                found = self._found(hits.ids[row, :reached], hits.scores[row, :reached], every)
                 out[query] = found[:k]
                 # fewer than asked for: there is nothing more to find
-                if len(found) < min(k, reachable if every else documents) and count == ask:
+                if len(found) < min(k, reachable if every else documents) and reached == ask:
                     short.append(query)
             pending = np.array(short, np.int64)
             ask = min(_GROW * ask, max(reachable, 1))
         return out
+
+    def leg_scores(self, queries: Vectors, found: Sequence[Sequence[Found]]) -> list[list[dict[str, float]]]:
+        """Return what each leg of the recipe scores the passages found; nothing where it has one leg."""
+        width = max(map(len, found), default=0)
+        rows = np.full((len(found), width), -1, np.int64)
+        for n, row in enumerate(found):
+            rows[n, : len(row)] = [one.passage for one in row]
+        legs = self.index.leg_scores(queries, rows) if width else {}
+        return [
+            [{name: float(scores[n, i]) for name, scores in legs.items()} for i in range(len(row))]
+            for n, row in enumerate(found)
+        ]
 
     def _found(self, passages: Int64, scores: Float32, every: bool) -> list[Found]:
         documents = passages if self._whole else self._document[passages]

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from cenote import registry
 from cenote.arrays import Float32
 
 if TYPE_CHECKING:
-    from cenote.encode.encoder import Encoder, Role
+    from cenote.encode.encoder import Encoder, Pool, Role
 
 FORMAT = 3
 """Raised whenever the same key would give other vectors."""
@@ -58,7 +59,7 @@ class Encodings:
     def encode(
         self,
         encoder: Encoder,
-        pools: Sequence[str | None],
+        pools: Sequence[Pool],
         texts: Sequence[str],
         role: Role,
         progress: Callable[[int], None] | None = None,
@@ -93,10 +94,10 @@ class Encodings:
         arrays = [_gather(kept, hashes, encoder.width(pool)) for kept, pool in zip(known, pools, strict=True)]
         return arrays, sum(known[0][h][1] for h in set(hashes)) if pools else 0.0
 
-    def _store(self, encoder: Encoder, pool: str | None, role: Role) -> Path | None:
+    def _store(self, encoder: Encoder, pool: Pool, role: Role) -> Path | None:
         if self.folder is None:
             return None
-        key = {"format": FORMAT, "pool": pool, **encoder.fingerprint(role)}
+        key = {"format": FORMAT, "pool": _written(pool), **encoder.fingerprint(role)}
         name = blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
         return self.folder / f"{name}.sqlite"
 
@@ -114,6 +115,16 @@ class Encodings:
                     total -= path.stat().st_size
                     for old in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
                         old.unlink(missing_ok=True)
+
+
+def _written(pool: Pool) -> Any:
+    """What tells a pooling from others: its word, or its configuration and its weights."""
+    if pool is None or isinstance(pool, str):
+        return pool
+    weights = blake2b(digest_size=16)
+    for name, array in sorted(pool.state_dict().items()):
+        weights.update(name.encode() + array.detach().cpu().float().numpy().tobytes())
+    return registry.config(pool) | {"weights": weights.hexdigest()}
 
 
 def _report(encoder: Encoder, kept: Known, hashes: Counter[bytes], missing: Collection[bytes]) -> None:

@@ -23,8 +23,18 @@ class Index(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    def living(self, alive: Bool | None) -> None:
+        """Say which rows (n,) live, None for all: an engine that counts rows, as for how rare a word is, counts these.
+
+        What may be found is said by `keep`, search by search. Raises ValueError for a wrong length.
+        """
+
+    def leg_scores(self, queries: Any, ids: Int64) -> dict[str, Float32]:
+        """Return what each leg of a fused index scores rows ids (q, c), by its name; of others nothing."""
+        return {}
+
     @abstractmethod
-    def search(self, queries: NDArray[Any], k: int = 10, *, keep: Bool | None = None) -> Hits:
+    def search(self, queries: Any, k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query, among those `keep` (n,) marks where it is given.
 
         Raises TypeError or ValueError for k < 1, queries of the wrong type, width or with NaN, or a `keep` of the
@@ -32,7 +42,7 @@ class Index(ABC):
         """
 
     @abstractmethod
-    def score(self, queries: NDArray[Any], ids: Int64) -> Float32:
+    def score(self, queries: Any, ids: Int64) -> Float32:
         """Return the score of rows ids (q, c) for each query, float32 (q, c); id -1 gives -inf."""
 
     @abstractmethod

@@ -21,7 +21,7 @@ def open_index(folders: str | Path | Sequence[str | Path]) -> Index:
         raise ValueError("no folder to open")
     word = str(store.describe(paths[0]).get("class"))
     try:
-        index: Index = registry.find(word, ("engine", "rerank")).load().open(paths)
+        index: Index = registry.find(word, ("engine", "rerank", "fuse")).load().open(paths)
     except UnknownWord:
         raise CorruptIndex(paths[0] / store.DESCRIPTION, f"{word!r} is no class of index") from None
     return index

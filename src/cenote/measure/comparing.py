@@ -62,17 +62,17 @@ def compare(
     """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
 
     source: a collection, its path, or whatever `cenote.create` takes. recipes: recipes or grids; the first is the
-    baseline. queries and qrels (BEIR or TREC files), or questions (a spreadsheet). margin: what a recipe may lose and
-    still count as not worse. keep="best" leaves the winner's collection at `out`. measure: the one that decides. runs:
-    a folder for one TREC run a recipe. text_column: as in `cenote.create`. Documents are read once, and what recipes
-    share is encoded once.
+    baseline. queries and qrels (BEIR or TREC files), or questions (a spreadsheet); a BEIR folder brings its own.
+    margin: what a recipe may lose and still count as not worse. keep="best" leaves the winner's collection at `out`.
+    measure: the one that decides. runs: a folder for one TREC run a recipe. text_column: as in `cenote.create`.
+    Documents are read once, and what recipes share is encoded once.
 
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
     """
     grid = recipes_of(recipes)
     wanted = [str(recipe) for recipe in grid]
-    task = RetrievalTask.read(queries=queries, qrels=qrels, questions=questions)
+    task = RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
     if measure not in task.measures:
         raise ValueError(f"measure must be one of {', '.join(task.measures)}, not {measure!r}")
     if not margin >= 0:

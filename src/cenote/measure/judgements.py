@@ -33,6 +33,19 @@ def read_judged(queries: str | Path, qrels: str | Path) -> list[Question]:
     return found
 
 
+def judged_beside(source: object) -> tuple[Path, Path] | None:
+    """Return the questions and the judgements that lie in a BEIR folder beside its documents, None where none do.
+
+    Judgements are those of the test set, where there are several.
+    """
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        return None
+    folder = Path(source)
+    queries = [path for name in ("queries.jsonl", "queries.jsonl.gz") if (path := folder / name).is_file()]
+    qrels = sorted((folder / "qrels").glob("*.tsv*"), key=lambda path: not path.name.startswith("test."))
+    return (queries[0], qrels[0]) if queries and qrels else None
+
+
 def read_queries(path: str | Path) -> dict[str, str]:
     """Return id -> text of a file of questions.
 

@@ -11,7 +11,7 @@ from cenote.arrays import Float32
 from cenote.encode.cache import Encodings
 
 if TYPE_CHECKING:
-    from cenote.encode.encoder import Encoder, Role
+    from cenote.encode.encoder import Encoder, Pool, Role
 
 
 class Metered(Encodings):
@@ -28,12 +28,12 @@ class Metered(Encodings):
     def reset(self) -> None:
         """Start counting again."""
         self.cost = self.spent = 0.0
-        self._counted: set[tuple[str | None, int]] = set()
+        self._counted: set[tuple[Pool, int]] = set()
 
     def encode(
         self,
         encoder: Encoder,
-        pools: Sequence[str | None],
+        pools: Sequence[Pool],
         texts: Sequence[str],
         role: Role,
         progress: Callable[[int], None] | None = None,

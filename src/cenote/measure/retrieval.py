@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cenote.measure.judgements import read_judged
+from cenote.measure.judgements import judged_beside, read_judged
 from cenote.measure.names import match_names
 from cenote.measure.question import Question
 from cenote.measure.run import trec_order
@@ -52,11 +52,16 @@ class RetrievalTask:
         queries: str | Path | None = None,
         qrels: str | Path | None = None,
         questions: str | Path | None = None,
+        beside: object = None,
     ) -> RetrievalTask:
         """Read a task from `queries` and `qrels` (BEIR or TREC files), or from `questions` (a spreadsheet).
 
+        beside: a source of documents; where it is a BEIR folder and nothing else is given, its own test set.
+
         Raises ValueError for another combination, and for what the files hold wrong, naming the line.
         """
+        if queries is None and qrels is None and questions is None and (own := judged_beside(beside)) is not None:
+            queries, qrels = own
         if questions is not None and queries is None and qrels is None:
             return cls(load_questions(questions), named=True)
         if questions is None and queries is not None and qrels is not None:

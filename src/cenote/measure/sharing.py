@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cenote.data.base import Document
 from cenote.encode.cache import Encodings
 from cenote.errors import CenoteError
 from cenote.recipe import Chain, Recipe
+from cenote.recipe.dense import DenseLeg
 from cenote.recipe.payloads import row_of
+
+if TYPE_CHECKING:
+    from cenote.encode.encoder import Pool
 
 _TOGETHER = 256
 """Documents whose texts are held at once."""
@@ -27,12 +31,13 @@ class Stored(Protocol):
 
 
 def encodings(recipes: Sequence[Recipe]) -> dict[tuple[str, str], list[Recipe]]:
-    """Return the recipes by what decides their tokens: chunker and encoder."""
+    """Return the recipes by what decides their tokens: chunker and model. Words are counted, not encoded."""
     groups: dict[tuple[str, str], list[Recipe]] = {}
     for recipe in recipes:
         for leg in recipe.legs:
-            encoder = next(str(stage) for stage in leg if row_of(stage, str(recipe)).kind == "encoder")
-            groups.setdefault((str(recipe.chunker), encoder), []).append(recipe)
+            for stage in leg:
+                if row_of(stage, str(recipe)).names_model:
+                    groups.setdefault((str(recipe.chunker), str(stage)), []).append(recipe)
     return groups
 
 
@@ -44,12 +49,13 @@ def encode_once(collection: Stored, recipes: Sequence[Recipe], cache: Encodings)
     for group in encodings(recipes).values():
         with suppress(ValueError, OSError, CenoteError):
             chains = [Chain(recipe, cache=cache) for recipe in group if recipe.fuse is None]
-            pools = list(dict.fromkeys(chain.pool for chain in chains))
+            legs = [leg for chain in chains for leg in chain.legs.values() if isinstance(leg, DenseLeg)]
+            pools = list({" ".join(str(one.stage) for one in leg.of_kind("pool")): leg.pool for leg in legs}.values())
             if len(pools) > 1:
                 _encode(collection, chains[0], pools, cache)
 
 
-def _encode(collection: Stored, chain: Chain, pools: list[str | None], cache: Encodings) -> None:
+def _encode(collection: Stored, chain: Chain, pools: list[Pool], cache: Encodings) -> None:
     ids = list(collection.ids())
     for start in range(0, len(ids), _TOGETHER):
         documents = collection.get(ids[start : start + _TOGETHER])

@@ -1,43 +1,45 @@
 """A chain: the stages of a recipe built, fitted, and joined from documents to an index.
 
-    document --passages--> spans     texts --vectors--> (n, dim) --build--> index     folders --open--> index
+    document --chunker--> spans     texts --vectors--> payload --build--> index     folders --open--> index
 
-For cosine models vectors have unit length after the pooling and again after every transform.
+A recipe of one leg has that leg's payload and index; where a fusion joins several, the payload is a dict of theirs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cenote import registry
-from cenote.arrays import Float32
-from cenote.compress.base import Codec, Fitted, Role, Transform
-from cenote.compress.normalize import unit
+from cenote.arrays import Int64
+from cenote.compress.base import Fitted, Role
 from cenote.data.base import Chunker, Document, Span
 from cenote.errors import RecipeError
-from cenote.recipe.grammar import Stage
+from cenote.recipe.dense import DenseLeg
 from cenote.recipe.grid import parse
+from cenote.recipe.leg import Leg, Numbered, Progress, Setting
 from cenote.recipe.payloads import row_of
 from cenote.recipe.recipe import Recipe
+from cenote.recipe.words import WordsLeg
 
 if TYPE_CHECKING:
     from cenote.encode.cache import Encodings
     from cenote.encode.encoder import Encoder
     from cenote.index.base import Index
-    from cenote.index.rerank import Rerank
+    from cenote.index.fused import Fusion
 
-Progress = Callable[[int], None]
+_LEGS: dict[str, type[Leg]] = {"states": DenseLeg, "sparse": WordsLeg}
+"""The leg behind an encoder, by what that gives."""
 
 
 class Chain:
-    """One leg of a recipe, built. Nothing heavy is loaded until it is needed: opening an index needs no encoder.
+    """A recipe, built. Nothing heavy is loaded until it is needed: opening an index needs no encoder.
 
     recipe: a recipe without choices. encoder: use this one, where the recipe's is loaded already.
     cache: where encodings are kept; the default is the user's cache, shared by index, compare and reindex.
@@ -54,74 +56,23 @@ class Chain:
         cache: Encodings | None = None,
     ) -> None:
         self.recipe = parse(recipe)
-        self._text = str(self.recipe)
-        self._device, self._given_encoder, self._given_cache = device, encoder, cache
-        self._expected: dict[str, Any] | None = None
-        if self.recipe.fuse is not None:
-            self._unbuilt(self.recipe.fuse)
-        self._stages = [(stage, row_of(stage, self._text)) for stage in self.recipe.steps]
-        for stage, row in self._stages:
-            if not row.built:
-                self._unbuilt(stage)
-        made = {i: self._make(i) for i, (_, row) in enumerate(self._stages) if row.kind not in ("encoder", "pool")}
-        self._made: dict[int, Any] = made
-        self.transforms: list[Transform] = [made[i] for i in self._of_kind("transform")]
-        self.codec: Codec = self._one("codec") or registry.make("float32", ("codec",))
-        self.reranks: list[Rerank] = [made[i] for i in self._of_kind("rerank")]
-        self.encode_seconds = 0.0
+        self._text, self._given_cache = str(self.recipe), cache
+        self._setting = Setting(self._text, device, encoder, lambda: self.cache)
+        steps = [Numbered(n, stage, row_of(stage, self._text)) for n, stage in enumerate(self.recipe.steps)]
+        self._chunker = steps.pop(0) if self.recipe.chunker is not None else None
+        self._fuse = steps.pop() if self.recipe.fuse is not None else None
+        self._made_chunker = None if self._chunker is None else self._setting.made(self._chunker)
+        self.fusion: Fusion | None = None if self._fuse is None else self._setting.made(self._fuse)
+        self.legs: dict[str, Leg] = {}
+        for leg in self.recipe.legs:
+            mine, steps = steps[: len(leg)], steps[len(leg) :]
+            made = self._leg(mine)
+            same = sum(other.word == made.word for other in self.legs.values())
+            self.legs[f"{made.word} {same + 1}" if same else made.word] = made
 
-    def _unbuilt(self, stage: Stage) -> None:
-        reason = f"`{stage.word}` is known but not built in this version"
-        raise RecipeError(reason, self._text, *self._place(stage))
-
-    def _place(self, stage: Stage) -> tuple[int, int]:
-        # the chain speaks of its canonical text, which may be spaced otherwise than what the stage was read from
-        start = self._text.find(str(stage))
-        return start, start + len(str(stage))
-
-    def _of_kind(self, kind: str) -> list[int]:
-        return [i for i, (_, row) in enumerate(self._stages) if row.kind == kind]
-
-    def _one(self, kind: str) -> Any:
-        found = self._of_kind(kind)
-        return self._made[found[0]] if found else None
-
-    def _make(self, i: int) -> Any:
-        stage, row = self._stages[i]
-        try:
-            given = registry.arguments(row, stage.values, dict(stage.keys))
-            made = row.load()
-            return partial(made.build, **given) if row.kind == "engine" else made(**given)
-        except (ValueError, TypeError) as error:
-            raise RecipeError(str(error), self._text, *self._place(stage)) from None
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder, loaded on first use.
-
-        Raises RecipeError when its weights are not those the chain was saved with.
-        """
-        stage, row = self._stages[self._of_kind("encoder")[0]]
-        encoder = self._given_encoder
-        if encoder is None:
-            keys = registry.arguments(row, stage.values, dict(stage.keys))
-            encoder = row.load()(stage.word, device=self._device, **keys)
-        if self._expected is not None and encoder.sha256 != self._expected["sha256"]:
-            was, now = self._expected["sha256"][:12], encoder.sha256[:12]
-            reason = f"the weights of `{stage}` are not those this was made with (sha256 {now}… now, {was}… then)"
-            raise RecipeError(f"{reason}; put the old weights back or reindex", self._text, *self._place(stage))
-        return encoder
-
-    @property
-    def loaded_encoder(self) -> Encoder | None:
-        """The encoder where it has been used, None where nothing needed it yet."""
-        return self.__dict__.get("encoder")
-
-    def described_encoder(self) -> dict[str, Any]:
-        """Return reference, sha256 and type of the encoder, which is not loaded where the chain was saved."""
-        if self._expected is not None:
-            return {name: self._expected[name] for name in ("reference", "sha256", "dtype")}
-        return {"reference": self.encoder.reference(), "sha256": self.encoder.sha256, "dtype": self.encoder.dtype}
+    def _leg(self, stages: list[Numbered]) -> Leg:
+        encoder = next(one for one in stages if one.row.kind == "encoder")
+        return _LEGS[encoder.row.gives](stages, self._setting)
 
     @cached_property
     def cache(self) -> Encodings:
@@ -130,45 +81,62 @@ class Chain:
 
         return self._given_cache if self._given_cache is not None else Encodings()
 
-    @cached_property
-    def chunker(self) -> Chunker | None:
-        """The chunker, told how the encoder counts tokens; None where a document is one passage."""
-        chunker: Chunker | None = self._one("chunker")
-        if chunker is not None and chunker.needs_tokens:
-            encoder = self.encoder
-            try:
-                chunker.bind(encoder.token_spans, encoder.max_length, encoder.overhead("document"))
-            except ValueError as error:
-                raise RecipeError(str(error), self._text, *self._place(self._stages[0][0])) from None
-        return chunker
+    @property
+    def leg(self) -> DenseLeg:
+        """The first leg that has a model.
+
+        Raises RecipeError where none has one.
+        """
+        for leg in self.legs.values():
+            if isinstance(leg, DenseLeg):
+                return leg
+        raise RecipeError(
+            "this recipe has no model; its words are counted as they stand", self._text, 0, len(self._text)
+        )
 
     @property
-    def pool(self) -> str | None:
-        """The word of the pooler, None for the model's own."""
-        found = self._of_kind("pool")
-        return self._stages[found[0]][0].word if found else None
-
-    @property
-    def _fits(self) -> list[Fitted]:
-        return [*self.transforms, self.codec, *(rerank.made for rerank in self.reranks)]
-
-    @property
-    def needs_fit(self) -> bool:
-        """Whether some stage learns from documents."""
-        return any(stage.needs_fit for stage in self._fits)
-
-    @property
-    def fitted(self) -> bool:
-        """Whether every stage that learns has learnt."""
-        return all(stage.fitted for stage in self._fits)
+    def encoder(self) -> Encoder:
+        """The encoder of the first leg that has a model, loaded on first use."""
+        return self.leg.encoder
 
     @property
     def dim(self) -> int:
-        """Dimensions of the vectors that are indexed."""
-        dim = self.encoder.dim
-        for transform in self.transforms:
-            dim = transform.out_dim(dim)
-        return dim
+        """Dimensions of the vectors of the first leg that has a model, 0 where none has one."""
+        return next((leg.dim for leg in self.legs.values() if isinstance(leg, DenseLeg)), 0)
+
+    def described_encoders(self) -> list[dict[str, Any]]:
+        """Return reference, sha256 and type of the encoder of each leg; none is loaded where the chain was saved."""
+        return [leg.described_encoder() for leg in self.legs.values()]
+
+    @property
+    def encode_seconds(self) -> float:
+        """Seconds that the encodings of documents took when they were first computed."""
+        return sum(leg.encode_seconds for leg in self.legs.values())
+
+    def read(self) -> dict[str, int]:
+        """Return what the encoders have read and cut since they were loaded, for whomever."""
+        return dict(sum((Counter(leg.read()) for leg in self.legs.values()), Counter()))
+
+    @property
+    def counting(self) -> Leg:
+        """The leg in whose tokens passages are counted: the first that has a model, or the first."""
+        return next((leg for leg in self.legs.values() if isinstance(leg, DenseLeg)), next(iter(self.legs.values())))
+
+    @cached_property
+    def chunker(self) -> Chunker | None:
+        """The chunker, told how the first model counts tokens; None where a document is one passage.
+
+        Raises RecipeError for passages that some leg's window cannot take.
+        """
+        chunker: Chunker | None = self._made_chunker
+        if chunker is not None and chunker.needs_tokens and self._chunker is not None:
+            try:
+                # every window is compared, and what is bound last counts
+                for leg in (*self.legs.values(), self.counting):
+                    chunker.bind(*leg.tokens())
+            except ValueError as error:
+                raise self._setting.error(error, self._chunker.stage) from None
+        return chunker
 
     def passages(self, document: Document) -> list[Span]:
         """Return the passages of a document: the whole of it without a chunker."""
@@ -180,44 +148,30 @@ class Chain:
             return [[Span(0, len(document.text))] for document in documents]
         return self.chunker.split_many(documents)
 
-    def _pooled(self, texts: Sequence[str], role: Role, progress: Progress | None) -> Float32:
-        if role == "query":
-            # questions are few, and a search that is timed must encode its own
-            x: Float32 = self.encoder.encode(list(texts), role, pool=self.pool, progress=progress)
-        else:
-            arrays, seconds = self.cache.encode(self.encoder, [self.pool], texts, role, progress=progress)
-            self.encode_seconds += seconds
-            x = arrays[0]
-        return unit(x) if self.encoder.similarity == "cosine" else x
+    def _learners(self) -> dict[int, Fitted]:
+        return {n: learner for leg in self.legs.values() for n, learner in leg.learners().items()}
 
-    def _transformed(self, transform: Transform, x: Float32, role: Role) -> Float32:
-        x = transform.apply(x, role)
-        return unit(x) if self.encoder.similarity == "cosine" else x
+    @property
+    def needs_fit(self) -> bool:
+        """Whether some stage learns from documents."""
+        return any(one.needs_fit for one in self._learners().values())
+
+    @property
+    def fitted(self) -> bool:
+        """Whether every stage that learns has learnt."""
+        return all(one.fitted for one in self._learners().values())
 
     def fit(self, texts: Sequence[str], seed: int = 0, progress: Progress | None = None) -> None:
         """Fit every stage that learns, in order, on a sample of passages.
 
         Raises RecipeError where the sample is too small for a stage.
         """
-        if not self.needs_fit:
-            return
-        spent, read = self.encode_seconds, replace(self.encoder.report)
-        x = self._pooled(texts, "document", progress)
-        # the sample is encoded with the other documents, and counted there
-        self.encode_seconds, self.encoder.report = spent, read
-        for i in self._of_kind("transform"):
-            transform: Transform = self._made[i]
-            if transform.needs_fit:
-                try:
-                    transform.fit(x, seed)
-                except ValueError as error:
-                    raise RecipeError(str(error), self._text, *self._place(self._stages[i][0])) from None
-            x = self._transformed(transform, x, "document")
-        for codec in (self.codec, *(rerank.made for rerank in self.reranks)):
-            codec.fit(x, seed)
+        for leg in self.legs.values():
+            if any(one.needs_fit for one in leg.learners().values()):
+                leg.fit(texts, seed, progress)
 
-    def vectors(self, texts: Sequence[str], role: Role, progress: Progress | None = None) -> Float32:
-        """Encode texts and apply every transform: float32 (n, dim), row i from text i.
+    def vectors(self, texts: Sequence[str], role: Role, progress: Progress | None = None) -> Any:
+        """Return the payload of texts, row i from text i: of one leg float32 (n, dim) or counted words, else a dict.
 
         Raises RecipeError when a stage is not fitted.
         """
@@ -225,16 +179,22 @@ class Chain:
             raise RecipeError(
                 "a stage of this recipe learns from documents and has not; make a collection with it first"
             )
-        x = self._pooled(texts, role, progress)
-        for transform in self.transforms:
-            x = self._transformed(transform, x, role)
-        return x
+        if self.fusion is None:
+            return next(iter(self.legs.values())).vectors(texts, role, progress)
+        return {name: leg.vectors(texts, role) for name, leg in self.legs.items()}
 
-    def build(self, vectors: Float32) -> Index:
-        """Index vectors (n, dim) with the recipe's codec, engine and reranks."""
-        engine = self._one("engine") or registry.find("flat").load().build
-        index: Index = engine(vectors, codec=self.codec, rerank=self.reranks or None)
-        return index
+    def build(self, vectors: Any) -> Index:
+        """Index a payload with the recipe's codecs, engines, reranks and fusion."""
+        if self.fusion is None:
+            return next(iter(self.legs.values())).build(vectors)
+        from cenote.index.fused import Fused
+
+        return Fused({name: leg.build(vectors[name]) for name, leg in self.legs.items()}, self.fusion)
+
+    def held(self, characters: Int64) -> Int64:
+        """Return about how many bytes the payload of passages of so many characters each takes."""
+        total: Int64 = np.sum([leg.held(characters) for leg in self.legs.values()], axis=0)
+        return total
 
     def open(self, folders: Sequence[str | Path]) -> Index:
         """Open saved folders as one index."""
@@ -243,34 +203,28 @@ class Chain:
         index: Index = open_index(folders)
         return index
 
+    # -- stored
+
     def save(self, folder: str | Path) -> None:
         """Write every stage under `folder/<n>/`: config.json, and model.safetensors where it learnt something."""
         from safetensors.numpy import save_file
 
-        for n, (stage, row) in enumerate(self._stages):
-            place = Path(folder) / str(n)
+        learners = self._learners()
+        for one, told in self._told():
+            place = Path(folder) / str(one.n)
             place.mkdir(parents=True, exist_ok=True)
-            (place / "config.json").write_text(json.dumps(self._config(n, stage, row), indent=1, sort_keys=True) + "\n")
-            learner = self._learner(n)
-            if learner is not None and (arrays := learner.state()):
+            written = {"kind": one.row.kind, "stage": str(one.stage)} | told
+            (place / "config.json").write_text(json.dumps(written, indent=1, sort_keys=True) + "\n")
+            if one.n in learners and (arrays := learners[one.n].state()):
                 save_file(
                     {key: np.ascontiguousarray(value) for key, value in arrays.items()}, place / "model.safetensors"
                 )
 
-    def _config(self, n: int, stage: Stage, row: registry.Row) -> dict[str, Any]:
-        base = {"kind": row.kind, "stage": str(stage)}
-        if row.kind == "encoder":
-            return base | self.described_encoder()
-        if row.kind in ("pool", "engine"):
-            return base | {"config": {"word": stage.word} | registry.arguments(row, stage.values, dict(stage.keys))}
-        return base | {"config": registry.config(self._made[n])}
-
-    def _learner(self, n: int) -> Fitted | None:
-        kind = self._stages[n][1].kind
-        if kind == "rerank":
-            made: Codec = self._made[n].made
-            return made
-        return self._made[n] if kind in ("transform", "codec") else None
+    def _told(self) -> list[tuple[Numbered, dict[str, Any]]]:
+        """Every stage, and what is written down about it."""
+        ends = ((self._chunker, self._made_chunker), (self._fuse, self.fusion))
+        told = [(one, {"config": registry.config(made)}) for one, made in ends if one is not None]
+        return told + [(one, leg.config(one)) for leg in self.legs.values() for one in leg.stages]
 
     @classmethod
     def load(
@@ -286,14 +240,23 @@ class Chain:
 
     def restore(self, folder: str | Path) -> None:
         """Take back what `save` wrote; as `load`, for a chain that is made already."""
-        from safetensors.numpy import load_file
+        for one in (self._chunker, self._fuse):
+            if one is not None:
+                self._stored(one, folder)
+        for leg in self.legs.values():
+            learners = leg.learners()
+            for one in leg.stages:
+                stored = self._stored(one, folder)
+                if one.row.kind == "encoder":
+                    leg.expect(stored)
+                elif one.n in learners and (place := Path(folder) / str(one.n) / "model.safetensors").exists():
+                    from safetensors.numpy import load_file
 
-        for n, (stage, row) in enumerate(self._stages):
-            place = Path(folder) / str(n)
-            stored = json.loads((place / "config.json").read_text())
-            if stored["stage"] != str(stage):
-                raise RecipeError(f"{place} holds `{stored['stage']}` where `{stage}` is expected", self._text)
-            if row.kind == "encoder":
-                self._expected = stored
-            elif (learner := self._learner(n)) is not None and (place / "model.safetensors").exists():
-                learner.restore(load_file(place / "model.safetensors"))
+                    learners[one.n].restore(load_file(place))
+
+    def _stored(self, one: Numbered, folder: str | Path) -> dict[str, Any]:
+        place = Path(folder) / str(one.n)
+        stored: dict[str, Any] = json.loads((place / "config.json").read_text())
+        if stored["stage"] != str(one.stage):
+            raise RecipeError(f"{place} holds `{stored['stage']}` where `{one.stage}` is expected", self._text)
+        return stored

@@ -60,6 +60,8 @@ def _unfit(row: registry.Row) -> str | None:
         return f"needs {' and '.join(row.side)} beside the tokens"
     if row.kind == "pool" and row.gives != "dense":
         return f"gives {row.gives}, not one vector"
+    if missing := [p.name for p in registry.recipe_parameters(row) if p.default is p.empty]:
+        return f"needs a value for {', '.join(missing)}"
     return None
 
 

@@ -1,0 +1,311 @@
+"""Sparse: every row that shares a word with the query, scored exactly from inverted lists.
+
+    score(q, x) = sum_c q_c x_c                                                     plain products
+    score(q, x) = sum_c q_c idf(c) x_c / (x_c + k1 (1 − b + b |x| / avg))            saturated: BM25
+
+What BM25 needs to know of all rows (their number N, the df of a word, the mean length avg) is counted over the rows
+that live at the time of the search, through all parts: nothing of it is stored, so nothing of it grows stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import log1p
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cenote import arrays
+from cenote.arrays import Bool, Bytes, Float32, Hits, Int64
+from cenote.errors import CorruptIndex
+from cenote.index import store
+from cenote.index.base import Index, checked_k, checked_keep
+from cenote.kernels import postings, threads
+from cenote.kernels.topk import TopK
+
+Part: TypeAlias = dict[str, NDArray[Any]]
+_ARRAYS = ("words", "starts", "rows", "values", "lengths")
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """How a repeated word counts less and less: k1 how soon, b how much long rows are held back."""
+
+    k1: float
+    b: float
+
+
+class Sparse(Index):
+    """Inverted lists of n sparse rows, in one or several parts with continuing row numbers.
+
+    A part holds `words` (V) ascending, `starts` (V + 1), `rows` and `values` of its lists, and the `lengths` of its
+    rows. Rows that score 0 or less are not found.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], saturation: Saturation | None, dim: int, folders: Sequence[Path] = ()
+    ) -> None:
+        self.saturation, self.dim = saturation, dim
+        self._parts = list(parts)
+        self._starts = np.cumsum([0] + [len(part["lengths"]) for part in parts], dtype=np.int64)
+        self._folders = list(folders)
+        self._living: Bool | None = None
+
+    @classmethod
+    def build(cls, payload: arrays.Sparse, *, saturation: Saturation | None = None) -> Sparse:
+        """Index sparse rows; without a saturation their values are what is multiplied.
+
+        Raises TypeError for what is not sparse, ValueError for values that are not finite, and for counts below 0 under
+        a saturation.
+        """
+        x = _checked(payload, "payload")
+        if saturation is not None and len(x.values) and x.values.min() < 0:
+            raise ValueError(f"payload holds a count of {x.values.min()}; words stand 0 times or more")
+        distinct, which = postings.numbered(x.indices.astype(np.int64))
+        words, rank = np.unique(distinct, return_inverse=True)
+        starts, rows, values = postings.invert(x.indptr, rank.astype(np.int64)[which], x.values, len(words))
+        sums = np.concatenate([np.zeros(1), np.cumsum(x.values, dtype=np.float64)])[x.indptr]
+        part = {"words": words, "starts": starts, "rows": rows, "values": _narrow(values, saturation)}
+        return cls([part | {"lengths": np.diff(sums).astype(np.float32)}], saturation, x.dim)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def living(self, alive: Bool | None) -> None:
+        """Say which rows live; see `Index.living`."""
+        self._living = None if alive is None else checked_keep(alive, len(self))
+        self.__dict__.pop("_statistics", None)
+
+    @cached_property
+    def _statistics(self) -> _Statistics:
+        return _Statistics(self._parts, self._starts, self._living, self.saturation)
+
+    def search(self, queries: arrays.Sparse, k: int = 10, *, keep: Bool | None = None) -> Hits:
+        """Return the k best rows of each query, of those that score above 0; see `Index.search`."""
+        k, x = checked_k(k), _checked(queries, "queries", self.dim)
+        kept = None if keep is None else checked_keep(keep, len(self))
+        tops = [_above_zero(min(k, max(1, len(self)))) for _ in range(len(x))]
+
+        def run(start: int, stop: int) -> None:
+            for part, first in self._numbered():
+                scores = np.empty((1, len(part["lengths"])), np.float32)
+                marked = None if kept is None else kept[first : first + scores.shape[1]]
+                for query in range(start, stop):
+                    scores[:] = 0
+                    self._add(scores[0], part, first, *_row(x, query))
+                    tops[query].push(scores, first, marked)
+
+        threads.over_ranges(run, len(x))
+        ids, scores = np.full((len(x), k), -1, np.int64), np.full((len(x), k), -np.inf, np.float32)
+        for query, top in enumerate(tops):
+            found = top.hits()
+            count = int((found.ids[0] >= 0).sum())
+            ids[query, :count], scores[query, :count] = found.ids[0, :count], found.scores[0, :count]
+        return Hits(ids, scores, (ids >= 0).sum(axis=1))
+
+    def _add(self, scores: Float32, part: Part, first: int, words: Int64, weights: Float32) -> None:
+        lists, known = _lists(part["words"], words)
+        if self.saturation is None:
+            postings.add_products(scores, part["starts"], part["rows"], part["values"], lists, weights[known])
+        else:
+            weighed = (weights * self._statistics.idf(words))[known]
+            norms = self._statistics.norms[first]
+            postings.add_saturated(
+                scores, part["starts"], part["rows"], part["values"], norms, lists, weighed.astype(np.float32)
+            )
+
+    def score(self, queries: arrays.Sparse, ids: Int64) -> Float32:
+        """Return the scores of rows ids (q, c), 0 for a row that shares no word; id -1 gives -inf.
+
+        Raises ValueError for ids that do not fit the queries or are not there.
+        """
+        x, ids = _checked(queries, "queries", self.dim), np.asarray(ids)
+        if ids.ndim != 2 or len(ids) != len(x):
+            raise ValueError(f"ids must have shape ({len(x)}, c), not {ids.shape}")
+        if ids.size and (ids.min() < -1 or ids.max() >= len(self)):
+            raise ValueError(f"ids must lie in 0..{len(self) - 1}, not {int(ids.min())}..{int(ids.max())}")
+        out = np.where(ids >= 0, np.float32(0), np.float32(-np.inf))
+        for part, first in self._numbered():
+            inside = (ids >= first) & (ids < first + len(part["lengths"]))
+            for query in np.flatnonzero(inside.any(axis=1)):
+                wanted = ids[query, inside[query]] - first
+                out[query, inside[query]] = self._scores(part, first, wanted, *_row(x, int(query)))
+        return out
+
+    def _scores(self, part: Part, first: int, wanted: Int64, words: Int64, weights: Float32) -> Float32:
+        lists, known = _lists(part["words"], words)
+        found = postings.values_at(part["starts"], part["rows"], part["values"], lists, wanted)
+        if self.saturation is not None:
+            weights = (weights * self._statistics.idf(words)).astype(np.float32)
+            norms = self._statistics.norms[first][wanted][:, None]
+            found = np.divide(weights[known] * found, found + norms, out=np.zeros_like(found), where=found > 0)
+        else:
+            found = weights[known] * found
+        # one after another, as a search adds them up
+        total = np.zeros(len(wanted), np.float32)
+        for column in found.T:
+            total += column
+        return total
+
+    def save(self, folder: str | Path) -> None:
+        """Write the arrays; several parts become one."""
+        part = self._parts[0] if len(self._parts) == 1 else self._joined(np.ones(len(self), np.bool_))
+        saturation = None if self.saturation is None else vars(self.saturation)
+        told = {"class": "exact", "rows": len(self), "dim": self.dim, "saturation": saturation}
+        store.write(Path(folder), told, part)
+
+    @classmethod
+    def open(cls, folders: str | Path | Sequence[str | Path]) -> Self:
+        """Memory-map one folder, or several as one index.
+
+        Raises CorruptIndex where a file is missing or damaged, ValueError where the folders do not belong together.
+        """
+        paths = [Path(folders)] if isinstance(folders, str | Path) else [Path(folder) for folder in folders]
+        if not paths:
+            raise ValueError("no folder to open")
+        described = [store.describe(path, "exact", dim=int) for path in paths]
+        parts = []
+        for path, one in zip(paths, described, strict=True):
+            if (one["dim"], one.get("saturation")) != (described[0]["dim"], described[0].get("saturation")):
+                raise ValueError(f"{path} holds other words or weighs them otherwise than {paths[0]}")
+            parts.append(_whole(path, one, store.map_arrays(path, one)))
+        stored = described[0].get("saturation")
+        try:
+            saturation = None if stored is None else Saturation(float(stored["k1"]), float(stored["b"]))
+        except (TypeError, KeyError, ValueError):
+            raise CorruptIndex(paths[0] / store.DESCRIPTION, f"{stored} is no saturation") from None
+        return cls(parts, saturation, described[0]["dim"], paths)
+
+    def nbytes(self) -> Bytes:
+        """Return where the bytes are: the lists are the payload, what leads to them is structure."""
+        payload = sum(part[name].nbytes for part in self._parts for name in ("rows", "values"))
+        structure = sum(part[name].nbytes for part in self._parts for name in ("words", "starts", "lengths"))
+        return Bytes(payload=payload, structure=structure, resident=payload + structure, disk=store.disk(self._folders))
+
+    def select(self, keep: Bool) -> Self:
+        """Return a new index of the rows that `keep` (n,) marks, in order."""
+        return type(self)([self._joined(checked_keep(keep, len(self)))], self.saturation, self.dim)
+
+    def _joined(self, keep: Bool) -> Part:
+        """The lists of all parts as one, of the rows that are kept."""
+        numbered = np.where(keep, np.cumsum(keep) - 1, -1)
+        merged = np.unique(np.concatenate([part["words"] for part in self._parts]))
+        held = np.zeros(len(merged) + 1, np.int64)
+        for part, _ in self._numbered():
+            if len(part["rows"]) and int(part["rows"].max()) >= len(part["lengths"]):
+                raise CorruptIndex(self._folders[0] if self._folders else "the index", "a list holds a row it has not")
+        mine = [(part, numbered[first : first + len(part["lengths"])]) for part, first in self._numbered()]
+        for part, renumbered in mine:
+            lists = np.searchsorted(merged, part["words"])
+            kept = np.concatenate([[0], np.cumsum(renumbered[part["rows"]] >= 0)])
+            held[lists + 1] += np.diff(kept[part["starts"]])
+        starts = np.cumsum(held)
+        at, rows = starts[:-1].copy(), np.empty(starts[-1], np.int32)
+        values = np.empty(starts[-1], np.result_type(*(part["values"] for part in self._parts)))
+        for part, renumbered in mine:
+            lists = np.searchsorted(merged, part["words"])
+            postings.append(at, rows, values, lists, part["starts"], part["rows"], part["values"], renumbered)
+        used = np.diff(starts) > 0
+        lengths = np.concatenate([part["lengths"] for part in self._parts])[keep]
+        starts = np.concatenate([starts[:-1][used], starts[-1:]])
+        return {"words": merged[used], "starts": starts, "rows": rows, "values": values, "lengths": lengths}
+
+    def _numbered(self) -> list[tuple[Part, int]]:
+        return [(part, int(first)) for part, first in zip(self._parts, self._starts, strict=False)]
+
+
+class _Statistics:
+    """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}."""
+
+    def __init__(
+        self, parts: Sequence[Part], starts: Int64, living: Bool | None, saturation: Saturation | None
+    ) -> None:
+        assert saturation is not None
+        firsts = [int(first) for first in starts[: len(parts)]]
+        sizes = [len(part["lengths"]) for part in parts]
+        self._parts = parts
+        self._alive = [None if living is None else living[a : a + n] for a, n in zip(firsts, sizes, strict=True)]
+        lengths = [part["lengths"] if a is None else part["lengths"][a] for part, a in self._each()]
+        self.rows = sum(map(len, lengths))
+        mean = sum(float(one.sum(dtype=np.float64)) for one in lengths) / max(1, self.rows) or 1.0
+        k1, b = saturation.k1, saturation.b
+        self.norms = {
+            first: (k1 * (1 - b + b / mean * part["lengths"])).astype(np.float32)
+            for first, part in zip(firsts, parts, strict=True)
+        }
+        self._idf: dict[int, float] = {}
+
+    def _each(self) -> list[tuple[Part, Bool | None]]:
+        return list(zip(self._parts, self._alive, strict=True))
+
+    def idf(self, words: Int64) -> Float32:
+        """Return ln(1 + (N − df + 0.5) / (df + 0.5)) of each word."""
+        return np.array([self._of(word) for word in words.tolist()], np.float32)
+
+    def _of(self, word: int) -> float:
+        if word not in self._idf:
+            df = sum(self._frequency(part, alive, word) for part, alive in self._each())
+            self._idf[word] = log1p((self.rows - df + 0.5) / (df + 0.5))
+        return self._idf[word]
+
+    @staticmethod
+    def _frequency(part: Part, alive: Bool | None, word: int) -> int:
+        lists, _ = _lists(part["words"], np.array([word], np.int64))
+        if not len(lists):
+            return 0
+        start, stop = part["starts"][lists[0]], part["starts"][lists[0] + 1]
+        return int(stop - start) if alive is None else int(postings.count_live(part["rows"][start:stop], alive))
+
+
+def _above_zero(k: int) -> TopK:
+    """The best k of one query, full from the start of places that a score above 0 takes."""
+    top = TopK(1, k)
+    top.scores[:], top.counts[:] = 0, k
+    return top
+
+
+def _row(x: arrays.Sparse, row: int) -> tuple[Int64, Float32]:
+    part = slice(x.indptr[row], x.indptr[row + 1])
+    return x.indices[part].astype(np.int64), x.values[part]
+
+
+def _lists(known: Int64, words: Int64) -> tuple[Int64, Bool]:
+    """The lists of the words that a part holds, and which those are."""
+    at = np.searchsorted(known, words)
+    held = at < len(known)
+    held[held] = known[at[held]] == words[held]
+    return at[held], held
+
+
+def _narrow(values: Float32, saturation: Saturation | None) -> NDArray[Any]:
+    """Counts in the fewest bytes that hold them; other values as they are."""
+    if saturation is None or not np.array_equal(values, np.rint(values)):
+        return values
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def _checked(x: Any, name: str, dim: int | None = None) -> arrays.Sparse:
+    if not isinstance(x, arrays.Sparse):
+        raise TypeError(f"{name} must be sparse rows (cenote.arrays.Sparse), not {type(x).__name__}")
+    if dim is not None and x.dim != dim:
+        raise ValueError(f"{name} have {x.dim} dimensions and the index {dim}")
+    if not np.isfinite(x.values).all():
+        raise ValueError(f"{name} hold values that are not finite")
+    return x
+
+
+def _whole(path: Path, described: dict[str, Any], part: Part) -> Part:
+    """Return a part whose arrays fit together.
+
+    Raises CorruptIndex for one whose do not.
+    """
+    fits = sorted(part) == sorted(_ARRAYS) and len(part["lengths"]) == described["rows"]
+    fits = fits and len(part["starts"]) == len(part["words"]) + 1 and len(part["rows"]) == len(part["values"])
+    fits = fits and part["starts"][0] == 0 and part["starts"][-1] == len(part["rows"])
+    if not fits or bool((np.diff(part["starts"]) < 0).any()) or bool((np.diff(part["words"]) <= 0).any()):
+        raise CorruptIndex(path / store.DESCRIPTION, "its arrays do not belong together")
+    return part
