@@ -36,6 +36,7 @@ COMMANDS = (
     "papers",
     "reproduce",
     "demo",
+    "serve",
 )
 _RUST_PLACE = re.compile(r",? \S+\.rs:[\d:]+")
 """Where in its own source Lance met an error, which says nothing to who reads it."""

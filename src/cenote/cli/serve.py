@@ -1,0 +1,54 @@
+"""cenote serve: one collection over HTTP, with a page to search it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cenote.cli.arguments import Directory
+from cenote.cli.terminal import TERMINAL
+
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def serve(
+    directory: Directory,
+    host: Annotated[str, typer.Option(help="The address to listen on; by default this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="F", help="Ask clients for the token in this file.")
+    ] = None,
+) -> None:
+    """Serve a collection: a page, searches, additions, and embeddings in the shape of OpenAI's interface."""
+    _installed()
+    from cenote.serve.running import loopback, run
+
+    token = None if token_file is None else _token(token_file)
+    if token is None and not loopback(host):
+        TERMINAL.message(f"whoever reaches {host} may search, add and delete; --token-file F asks them for a token")
+
+    def ready(address: str) -> None:
+        TERMINAL.message(f"{directory} is served at {address} (stop it with Ctrl-C)")
+
+    run(directory, host, port, token=token, ready=ready)
+
+
+def _installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ValueError(f'serving needs {", ".join(missing)}; install them with: pip install "cenote[serve]"')
+
+
+def _token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not plain ASCII"
+        raise ValueError(f"--token-file {file} cannot be read: {reason}") from None
+    if not token or any(character.isspace() for character in token):
+        raise ValueError(f"--token-file {file} must hold one word, the token, and nothing else")
+    return token
