@@ -9,6 +9,7 @@ _HOMES = {
     "AdaPool": "adapool",
     "AttSets": "attsets",
     "Chain": "adapters",
+    "ClassTokenPool": "class_token",
     "Cls": "cls",
     "ClsAttend": "cls_attend",
     "Concat": "adapters",
