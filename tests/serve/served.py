@@ -40,13 +40,13 @@ class Client:
     """Asks an application, one request after another or many at once."""
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        self.app = app
 
     def together(self, *asks: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> list[Any]:
         """Ask at once; return the answers in order."""
 
         async def run() -> list[Any]:
-            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await asyncio.gather(*(ask(client) for ask in asks))
 

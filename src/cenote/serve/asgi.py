@@ -55,6 +55,7 @@ def application(service: Service, *, token: str | None = None, hosts: frozenset[
         responses=_REFUSALS,
         docs_url=None,  # its page would come from the internet
         redoc_url=None,
+        redirect_slashes=False,
     )
     refusals.install(app)
     _documents(app, service, bearer)

@@ -23,6 +23,8 @@ Where: TypeAlias = Annotated[
     Field(min_length=1, max_length=limits.WHERE_CHARACTERS, pattern=r"\S", examples=["year > 1960"]),
     AfterValidator(conditions.checked),
 ]
+# a column whose name holds the mark that quotes it could not be read again
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=r"^[^`]*$")]
 Value: TypeAlias = bool | int | float | str | None
 Attribute: TypeAlias = Value | Annotated[list[Value], Field(max_length=limits.DOCUMENTS)]
 
@@ -88,9 +90,7 @@ class DocumentBody(Asked):
 
     id: Annotated[str, Field(min_length=1, max_length=limits.ID_CHARACTERS)]
     text: Annotated[str, Field(max_length=limits.TEXT_CHARACTERS)]
-    attributes: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=100)], Attribute], Field(max_length=limits.ATTRIBUTES)
-    ] = {}
+    attributes: Annotated[dict[Name, Attribute], Field(max_length=limits.ATTRIBUTES)] = {}
 
     def document(self) -> Document:
         """Return it as collections take it. It has no source: that names a file of the machine that reads it."""
