@@ -9,6 +9,7 @@ import pytest
 from shelf import RECIPE, rows
 
 import cenote
+from cenote.collection import manifest
 
 
 class Full:
@@ -54,19 +55,21 @@ def test_a_commit_on_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: py
 
 
 def test_a_build_on_a_full_disk_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place, failed = tmp_path / "docs.cenote", 0
+    taken = 0
     while True:
+        place = tmp_path / f"{taken}.cenote"
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", Full(5))
+            patch.setattr(os, "fsync", Full(taken))
             try:
-                docs = cenote.create(place, rows(0, 30), RECIPE)
+                cenote.create(place, rows(0, 30), RECIPE).close()
                 break
             except OSError as error:
                 assert error.errno == errno.ENOSPC
-        failed += 1
-        if failed == 3:
-            docs = cenote.create(place, rows(0, 30), RECIPE)
-            break
-    assert len(docs) == 30
-    docs.verify()
-    assert not (place / "tmp").exists()
+        taken += 1
+        again = manifest.exists(place) and manifest.read(place).complete
+        with cenote.create(place, rows(0, 30), RECIPE, replace=again) as docs:
+            assert len(docs) == 30
+            docs.verify()
+        assert not (place / "tmp").exists()
+        assert not list(place.glob("*.half"))
+    assert taken > 20, "a build flushes more than that"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cenote.collection import manifest
 from cenote.collection.manifest import Manifest
 from cenote.collection.writer import LOCK
+
+_OURS = re.compile(rf"{LOCK}|tmp|seg|tomb|stages|MANIFEST-\d+\.json(\.half)?|CURRENT\.half")
 
 
 def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -> Manifest | None:
@@ -32,9 +35,8 @@ def vacant(place: Path) -> None:
     if not place.exists() or manifest.exists(place):
         return
     # an interrupted call leaves this much before its first commit
-    ours = {LOCK, "tmp", "seg", "tomb", "stages"}
     names = {path.name for path in place.iterdir()} if place.is_dir() else {""}
-    if names and not (LOCK in names and names <= ours):
+    if names and not (LOCK in names and all(map(_OURS.fullmatch, names))):
         raise ValueError(f"{place} exists and is no collection; name another place")
 
 

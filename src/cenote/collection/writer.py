@@ -124,6 +124,8 @@ class Writer:
         is the one to go back to when the newest is damaged.
         """
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        for half in self.folder.glob("*.half"):
+            half.unlink(missing_ok=True)
         if self.manifest is None:
             if self._damaged:
                 return
