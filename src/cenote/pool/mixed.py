@@ -83,8 +83,8 @@ def mix(logits: Tensor, most: Tensor, mean: Tensor) -> Tensor:
     return torch.lerp(mean, most, logits.to(mean.dtype).sigmoid())
 
 
-def logit(share: float) -> float:
-    """Return s with sigmoid(s) = share; ValueError where there is none."""
+def logit(share: float, name: str = "init") -> float:
+    """Return s with sigmoid(s) = share; ValueError naming the argument where there is none."""
     if not 0 < share < 1:
-        raise ValueError(f"init must be between 0 and 1, not {share}; training could not leave a share of 0 or 1")
+        raise ValueError(f"{name} must be between 0 and 1, not {share}; training could not leave a share of 0 or 1")
     return math.log(share / (1 - share))

@@ -1,0 +1,62 @@
+"""Dice: a mean in which tokens count the more the nearer they are to the plain mean.
+
+    y_d = sum_n softmax_n(s_nd) x_nd        s = 2 u m / (u^2 + m^2), u = x_nd, m = 1/n sum_n x_nd, per channel
+
+Stergiou & Poppe, "AdaPool: exponential adaptive pooling for information-retaining downsampling" (2111.00772), where it
+is the exponential Dice-Sørensen weighting. Their kernel takes s for each channel; the text can be read as one s of all
+channels, 2 u . m / (|u|^2 + |m|^2): similarity="vector".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cenote.kernels.segments import masked_softmax, segment_ids, segment_mean, segment_softmax, segment_sum
+from cenote.pool.base import Empty, Pooler
+
+Similarity = Literal["channel", "vector"]
+
+
+class Dice(Pooler):
+    """(B, N, D) -> (B, D).
+
+    similarity: a weight a channel, or one a token. Raises ValueError for any other word.
+    """
+
+    def __init__(self, similarity: Similarity = "channel", *, empty: Empty = "zero") -> None:
+        super().__init__(empty=empty)
+        self.similarity = check_similarity(similarity)
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the weighted mean of the kept tokens."""
+        kept = mask[:, :, None]
+        x = x.masked_fill(~kept, 0)
+        mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
+        return (masked_softmax(dice(x, mean, self.similarity, -1), kept, 1) * x).sum(1)
+
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the weighted mean of each segment."""
+        mean = segment_mean(x, offsets)[segment_ids(offsets)]
+        return segment_sum(segment_softmax(dice(x, mean, self.similarity, -1), offsets) * x, offsets)
+
+
+def check_similarity(similarity: Similarity) -> Similarity:
+    """Return it; ValueError where it is neither."""
+    if similarity not in ("channel", "vector"):
+        raise ValueError(f"similarity must be channel or vector, not {similarity!r}")
+    return similarity
+
+
+def dice(u: Tensor, v: Tensor, similarity: Similarity, channels: int) -> Tensor:
+    """Return 2 u v / (u^2 + v^2), in [-1, 1], summed over the axis of the channels first where it is of vectors.
+
+    Of zeros it is 0; the release divides by nothing there.
+    """
+    product, squares = 2 * u * v, u.square() + v.square()
+    if similarity == "vector":
+        product, squares = product.sum(channels, keepdim=True), squares.sum(channels, keepdim=True)
+    found: Tensor = product / (squares + torch.finfo(u.dtype).tiny ** 0.5)
+    return found
