@@ -30,6 +30,15 @@ MODES = {
     "weighted": "weightedmean",
 }
 DIM = 32
+NEEDED = {"dim": DIM, "layers": 4, "groups": 4}
+"""Constructor arguments without a default that are not any small number."""
+WORDS = [row.word for row in registry.rows("pool") if row.built and row.gives == "dense" and not row.side]
+
+
+def arguments(word: str) -> dict[str, Any]:
+    """What a pooler must be told."""
+    known = registry.parameters(registry.find(word, ("pool",)).load())
+    return {p.name: NEEDED.get(p.name, 5) for p in known if p.default is p.empty}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +108,22 @@ def test_flat_states_are_pooled_as_padded_ones(word: str, include_prompt: bool) 
 def test_without_a_mask_every_token_counts() -> None:
     x = features()["token_embeddings"]
     torch.testing.assert_close(Pool("mean")({"token_embeddings": x})["sentence_embedding"], x.mean(1))
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_pooler_of_states_runs_and_is_the_same_when_it_is_opened_again(word: str, tmp_path: Path) -> None:
+    given = features()
+    generator = torch.Generator().manual_seed(1)
+    given["all_layer_embeddings"] = torch.rand(5, *given["token_embeddings"].shape, generator=generator).unbind(0)
+    pool = stirred(word, **arguments(word)).eval()
+    pool.save(str(tmp_path))
+    again = Pool.load(str(tmp_path)).eval()
+    expected = pool(dict(given))["sentence_embedding"]
+    assert expected.shape == (4, pool.pooler.out_dim(DIM))
+    assert torch.equal(again(dict(given))["sentence_embedding"], expected)
+    own, mask = pool.pooler, given["attention_mask"]
+    x = torch.stack(given["all_layer_embeddings"][1:], 1) if own.reads == "all" else given["token_embeddings"]
+    assert torch.equal(own(x, mask), expected)
 
 
 class Layers(Pooler):
@@ -181,6 +206,16 @@ def test_weights_that_are_missing_or_another_poolers_are_refused(transformer: Pa
         Encoder(str(tmp_path), device="cpu")
 
 
+def test_a_pooling_of_several_layers_is_refused_where_only_the_last_is_handed_out(
+    transformer: Path, tmp_path: Path
+) -> None:
+    made = model(transformer, Pool("maxcls", last_k=2), config_kwargs={"output_hidden_states": True})
+    assert made.encode(TEXTS).shape == (len(TEXTS), DIM)
+    made.save(str(tmp_path))
+    with pytest.raises(ValueError, match="1_Pool pools several layers"):
+        Encoder(str(tmp_path), device="cpu")
+
+
 def test_the_pool_of_another_package_is_refused(transformer: Path, tmp_path: Path) -> None:
     model(transformer, Pool("mean")).save(str(tmp_path))
     modules = json.loads((tmp_path / "modules.json").read_text())
@@ -215,9 +250,9 @@ def test_it_trains_under_the_trainer_of_sentence_transformers(transformer: Path,
     before = {name: value.clone() for name, value in made.state_dict().items()}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path),
-        max_steps=20,
+        max_steps=12,
         per_device_train_batch_size=8,
-        learning_rate=1e-2,
+        learning_rate=2e-2,
         seed=0,
         logging_steps=1,
         report_to="none",
