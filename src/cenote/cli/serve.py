@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,8 @@ def serve(
 ) -> None:
     """Serve a collection: a page, searches, additions, and embeddings in the shape of OpenAI's interface."""
     _installed()
+    # searches, additions and encodings compute in threads of their own, and a thread that waits by spinning takes a core
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from cenote.serve.running import loopback, run
 
     token = None if token_file is None else _token(token_file)
@@ -40,7 +43,7 @@ def _installed() -> None:
 
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise ValueError(f'serving needs {", ".join(missing)}; install them with: pip install "cenote[serve]"')
+        raise ValueError(f'serving needs {" and ".join(missing)}; install it with: pip install "cenote[serve]"')
 
 
 def _token(file: Path) -> str:
