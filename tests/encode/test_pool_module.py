@@ -247,12 +247,15 @@ def test_it_trains_under_the_trainer_of_sentence_transformers(transformer: Path,
     words = ["fox", "dog", "box", "quartz", "zebras", "jugs", "liquor", "judge"]
     pairs = datasets.Dataset.from_dict({"anchor": words, "positive": [f"the {word}" for word in words]})
     made = model(transformer, Pool("attsets", dim=DIM))
+    for part in made.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0  # in twelve steps its noise would hide what is learned
     before = {name: value.clone() for name, value in made.state_dict().items()}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path),
         max_steps=12,
         per_device_train_batch_size=8,
-        learning_rate=2e-2,
+        learning_rate=3e-3,
         seed=0,
         logging_steps=1,
         report_to="none",
@@ -265,7 +268,7 @@ def test_it_trains_under_the_trainer_of_sentence_transformers(transformer: Path,
     )
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+    assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
     moved = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
     assert "1.pooler.score.weight" in moved
     made.save(str(tmp_path / "saved"))
