@@ -23,12 +23,22 @@ UNREAD = [float("nan"), float("inf"), -float("inf"), 1e30, -1e30]
 
 NEEDED: dict[str, object] = {"layers": LAYERS}
 """Constructor arguments that have no default and are not widths."""
-SIDE: dict[str, Callable[[Tensor], Tensor]] = {}
+SIDE: dict[str, Callable[[Tensor], Tensor]] = {
+    "words": lambda mask: mask.cumsum(1) - 1,
+    "spans": lambda mask: torch.stack([torch.stack([n, n + 1], 1) for n in (0 * mask.sum(1), mask.sum(1) - 1)], 1),
+    "heads": lambda mask: tree(mask.sum(1, keepdim=True), max(1, mask.shape[1])),
+}
 """How to draw each side input for tokens that a mask (B, N) keeps; the same mask gives inputs that fit each other."""
-OF_TOKENS: set[str] = set()
+OF_TOKENS: set[str] = {"words"}
 """The side inputs with a value a token: (B, N, …) padded, (M, …) packed. The others have a value a row: (B, …)."""
-LEAST: dict[str, int] = {}
+LEAST: dict[str, int] = {"spans": 2}
 """Tokens that a row must have for a side input to be drawn; one where nothing is said."""
+
+
+def tree(words: Tensor, most: int) -> Tensor:
+    """(B, most): the word that each of the first `words` of a row hangs from, two on one; -2 behind them."""
+    place = torch.arange(most)
+    return ((place - 1) // 2).masked_fill(place >= words, -2)
 
 
 @dataclass(frozen=True)

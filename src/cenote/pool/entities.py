@@ -1,0 +1,21 @@
+"""EntityPool: the greatest values over each of two mentions, and nothing else of the sentence.
+
+    y = [max_{n in e1} x_n ; max_{n in e2} x_n]
+
+Nguyen, Dernoncourt & Nguyen, "On the Effectiveness of the Pooling Methods for Biomedical Relation Extraction with Deep
+Learning" (1911.01055).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cenote.pool.mentions import Mentions
+
+
+class EntityPool(Mentions):
+    """(B, N, D) -> (B, 2 D); side inputs and errors as in `Mentions`."""
+
+    def others(self, words: Tensor, rows: Tensor, kept: Tensor, spans: Tensor) -> Tensor:
+        """Return no set."""
+        return kept[:, None][:, :0]
