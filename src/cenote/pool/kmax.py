@@ -1,0 +1,56 @@
+"""KMax: the k greatest values of each channel, in the order in which they stand.
+
+    y_d = (x_(n_1)d, ..., x_(n_k)d)        n_1 < ... < n_k the places of the k greatest x_nd; of equal ones the first
+
+Kalchbrenner, Grefenstette & Blunsom, "A convolutional neural network for modelling sentences" (1404.2188).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cenote.kernels.segments import unpacked
+from cenote.pool.base import Empty, Pooler
+
+
+class KMax(Pooler):
+    """(B, N, D) -> (B, k D), slot by slot; a row of fewer than k tokens has zeros behind them.
+
+    k: how many values, at least 1. Raises ValueError for fewer.
+    """
+
+    order = "ordered"
+    scaling = "none"
+
+    def __init__(self, k: int = 3, *, empty: Empty = "zero") -> None:
+        super().__init__(empty=empty)
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        self.k = k
+
+    def out_dim(self, dim: int) -> int:
+        """Return k times the width of the tokens."""
+        return self.k * dim
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the greatest kept values per channel."""
+        return k_greatest(x, mask, mask.sum(1).clamp(max=self.k), self.k).flatten(1)
+
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the greatest values of each segment, laid out as rows to be sorted together."""
+        return self.padded(*unpacked(x, offsets))
+
+
+def k_greatest(x: Tensor, mask: Tensor, counts: Tensor, slots: int) -> Tensor:
+    """Return (B, slots, D): of each row the `counts` greatest kept values per channel, in order, then zeros.
+
+    counts (B,): at most the kept tokens of the row, and at most slots.
+    """
+    more = max(slots - x.shape[1], 0)
+    x, kept = F.pad(x, (0, 0, 0, more)), F.pad(mask, (0, more), value=False)
+    order = x.masked_fill(~kept[:, :, None], -float("inf")).argsort(dim=1, descending=True, stable=True)[:, :slots]
+    left_out = (torch.arange(slots, device=x.device) >= counts[:, None])[:, :, None]
+    places = order.masked_fill(left_out, x.shape[1]).sort(1).values  # what is left out goes behind
+    return x.gather(1, places.clamp(max=x.shape[1] - 1)).masked_fill(left_out, 0)
