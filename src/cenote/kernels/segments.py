@@ -32,10 +32,14 @@ def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
 
 def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
     """Return (M, C): weights that sum to 1 over each segment, channel by channel."""
-    rows = segment_ids(offsets)
-    greatest = segment_max(scores.detach(), offsets)[rows]
-    powers = (scores - greatest).exp()
-    return powers / segment_sum(powers, offsets)[rows]
+    powers = segment_powers(scores, offsets)
+    return powers / segment_sum(powers, offsets).index_select(0, segment_ids(offsets))
+
+
+def segment_powers(scores: Tensor, offsets: Tensor) -> Tensor:
+    """Return (M, C): what `segment_softmax` divides by its sums, exp(score - the greatest of the segment)."""
+    greatest = segment_max(scores.detach(), offsets)
+    return (scores - greatest.index_select(0, segment_ids(offsets))).exp_()
 
 
 def masked_softmax(scores: Tensor, mask: Tensor, dim: int) -> Tensor:
@@ -76,7 +80,7 @@ def masked_logsumexp(x: Tensor, mask: Tensor) -> Tensor:
 def segment_logsumexp(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): log sum exp of each segment per channel, 0 for an empty one."""
     greatest = segment_max(x.detach(), offsets)
-    total = segment_sum((x - greatest[segment_ids(offsets)]).exp(), offsets)
+    total = segment_sum((x - greatest.index_select(0, segment_ids(offsets))).exp_(), offsets)
     return greatest + total.masked_fill((offsets.diff() == 0)[:, None], 1).log()
 
 

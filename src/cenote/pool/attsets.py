@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum, wide
+from cenote.kernels.segments import masked_softmax, segment_powers, segment_sum, wide
 from cenote.pool.base import Empty, Pooler
 
 
@@ -38,7 +38,8 @@ class AttSets(Pooler):
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Sum a x over each segment."""
-        return segment_sum(segment_softmax(self.score(x), offsets) * x, offsets)
+        powers = segment_powers(self.score(x), offsets)
+        return segment_sum(powers * x, offsets) / segment_sum(powers, offsets)
 
 
 class AttSetsOfMaps(nn.Module):
