@@ -88,35 +88,31 @@ class Sparse(Index):
         """Return the k best rows of each query, of those that score above 0; see `Index.search`."""
         k, x = checked_k(k), _checked(queries, "queries", self.dim)
         kept = None if keep is None else checked_keep(keep, len(self))
-        tops = [_above_zero(min(k, max(1, len(self)))) for _ in range(len(x))]
+        found: list[list[_Some]] = [[] for _ in range(len(x))]
 
         def run(start: int, stop: int) -> None:
             for part, first in self._numbered():
-                scores = np.empty((1, len(part["lengths"])), np.float32)
-                marked = None if kept is None else kept[first : first + scores.shape[1]]
+                scores = np.empty(len(part["lengths"]), np.float32)
+                marked = None if kept is None else kept[first : first + len(scores)]
                 for query in range(start, stop):
-                    scores[:] = 0
-                    self._add(scores[0], part, first, *_row(x, query))
-                    tops[query].push(scores, first, marked)
+                    asked = self._asked(part, first, *_row(x, query))
+                    found[query].append(asked.best(scores, first, k, marked))
 
         threads.over_ranges(run, len(x))
         ids, scores = np.full((len(x), k), -1, np.int64), np.full((len(x), k), -np.inf, np.float32)
-        for query, top in enumerate(tops):
-            found = top.hits()
-            count = int((found.ids[0] >= 0).sum())
-            ids[query, :count], scores[query, :count] = found.ids[0, :count], found.scores[0, :count]
+        for query, pieces in enumerate(found):
+            rows = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in pieces)])
+            values = np.concatenate([np.zeros(0, np.float32), *(values for _, values in pieces)])
+            order = np.lexsort((rows, -values))[:k]
+            ids[query, : len(order)], scores[query, : len(order)] = rows[order], values[order]
         return Hits(ids, scores, (ids >= 0).sum(axis=1))
 
-    def _add(self, scores: Float32, part: Part, first: int, words: Int64, weights: Float32) -> None:
+    def _asked(self, part: Part, first: int, words: Int64, weights: Float32) -> _Asked:
         lists, known = _lists(part["words"], words)
         if self.saturation is None:
-            postings.add_products(scores, part["starts"], part["rows"], part["values"], lists, weights[known])
-        else:
-            weighed = (weights * self._statistics.idf(words))[known]
-            norms = self._statistics.norms[first]
-            postings.add_saturated(
-                scores, part["starts"], part["rows"], part["values"], norms, lists, weighed.astype(np.float32)
-            )
+            return _Asked(part, lists, weights[known], None)
+        idf = self._statistics.idf(words[known])
+        return _Asked(part, lists, weights[known] * idf, self._statistics.norms[first])
 
     def score(self, queries: arrays.Sparse, ids: Int64) -> Float32:
         """Return the scores of rows ids (q, c), 0 for a row that shares no word; id -1 gives -inf.
@@ -133,23 +129,8 @@ class Sparse(Index):
             inside = (ids >= first) & (ids < first + len(part["lengths"]))
             for query in np.flatnonzero(inside.any(axis=1)):
                 wanted = ids[query, inside[query]] - first
-                out[query, inside[query]] = self._scores(part, first, wanted, *_row(x, int(query)))
+                out[query, inside[query]] = self._asked(part, first, *_row(x, int(query))).at(wanted)
         return out
-
-    def _scores(self, part: Part, first: int, wanted: Int64, words: Int64, weights: Float32) -> Float32:
-        lists, known = _lists(part["words"], words)
-        found = postings.values_at(part["starts"], part["rows"], part["values"], lists, wanted)
-        if self.saturation is not None:
-            weights = (weights * self._statistics.idf(words)).astype(np.float32)
-            norms = self._statistics.norms[first][wanted][:, None]
-            found = np.divide(weights[known] * found, found + norms, out=np.zeros_like(found), where=found > 0)
-        else:
-            found = weights[known] * found
-        # one after another, as a search adds them up
-        total = np.zeros(len(wanted), np.float32)
-        for column in found.T:
-            total += column
-        return total
 
     def save(self, folder: str | Path) -> None:
         """Write the arrays; several parts become one."""
@@ -218,6 +199,55 @@ class Sparse(Index):
         return [(part, int(first)) for part, first in zip(self._parts, self._starts, strict=False)]
 
 
+_Some: TypeAlias = tuple[Int64, Float32]
+"""Rows of a part and their scores."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The words of a query that a part has: their lists and weights; under a saturation the norms of its rows."""
+
+    part: Part
+    lists: Int64
+    weights: Float32
+    norms: Float32 | None
+
+    def _postings(self) -> tuple[NDArray[Any], ...]:
+        return self.part["starts"], self.part["rows"], self.part["values"]
+
+    def add(self, scores: Float32) -> None:
+        """Add every posting to the scores of its row."""
+        if self.norms is None:
+            postings.add_products(scores, *self._postings(), self.lists, self.weights)
+        else:
+            postings.add_saturated(scores, *self._postings(), self.norms, self.lists, self.weights)
+
+    def best(self, scores: Float32, first: int, k: int, keep: Bool | None) -> _Some:
+        """Return the best rows of a part that score above 0, numbered from `first`; `scores` is room to write to."""
+        scores[:] = 0
+        self.add(scores)
+        top = TopK(1, min(k, max(1, len(scores))))
+        # full from the start of places that only a score above 0 takes
+        top.scores[:], top.counts[:] = 0, top.scores.shape[1]
+        top.push(scores[None], first, keep)
+        hits = top.hits()
+        real = hits.ids[0] >= 0
+        return hits.ids[0, real], hits.scores[0, real]
+
+    def at(self, rows: Int64) -> Float32:
+        """Return the scores of rows, to the last bit those that `add` makes."""
+        found = postings.values_at(*self._postings(), self.lists, rows)
+        if self.norms is None:
+            found = self.weights * found
+        else:
+            below = found + self.norms[rows][:, None]
+            found = np.divide(self.weights * found, below, out=np.zeros_like(found), where=found > 0)
+        total = np.zeros(len(rows), np.float32)
+        for column in found.T:
+            total += column
+        return total
+
+
 class _Statistics:
     """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}."""
 
@@ -259,13 +289,6 @@ class _Statistics:
             return 0
         start, stop = part["starts"][lists[0]], part["starts"][lists[0] + 1]
         return int(stop - start) if alive is None else int(postings.count_live(part["rows"][start:stop], alive))
-
-
-def _above_zero(k: int) -> TopK:
-    """The best k of one query, full from the start of places that a score above 0 takes."""
-    top = TopK(1, k)
-    top.scores[:], top.counts[:] = 0, k
-    return top
 
 
 def _row(x: arrays.Sparse, row: int) -> tuple[Int64, Float32]:

@@ -159,15 +159,23 @@ def values_at(starts: Int64, rows: Int32, values: NDArray[np.generic], lists: In
     """Return (wanted, lists): the value of each wanted row in each list, 0 where it is not in it."""
     out = np.zeros((len(wanted), len(lists)), np.float32)
     for i in range(len(lists)):
+        low, end = starts[lists[i]], starts[lists[i] + 1]
         for w in range(len(wanted)):
-            low, high = starts[lists[i]], starts[lists[i] + 1]
+            if w and wanted[w] < wanted[w - 1]:
+                low = starts[lists[i]]
+            # in strides that double, from where the row before it was: wanted rows mostly ascend
+            stride = 1
+            while low + stride < end and rows[low + stride] < wanted[w]:
+                low += stride
+                stride *= 2
+            high = min(low + stride, end)
             while low < high:
                 middle = (low + high) // 2
                 if rows[middle] < wanted[w]:
                     low = middle + 1
                 else:
                     high = middle
-            if low < starts[lists[i] + 1] and rows[low] == wanted[w]:
+            if low < end and rows[low] == wanted[w]:
                 out[w, i] = values[low]
     return out
 
