@@ -22,6 +22,7 @@ from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.extending import intrinsic
+from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor
 
 from cenote.arrays import Int64
@@ -31,9 +32,11 @@ from cenote.kernels.compiled import compiled
 _LANES = 16
 _QUERIES = 4
 """Queries at a time: with four registers of keys, sixteen sums in flight hide the latency of one."""
-_EXP2 = (1.535336188319500e-4, 1.339887440266574e-3, 9.618437357674640e-3, 5.550332471162809e-2,
-         2.402264791363012e-1, 6.931472028550421e-1, 1.0)  # fmt: skip
-"""2^x for |x| <= 1/2, highest power first: Moshier, Cephes, exp2f."""
+_EXP2 = {
+    halves: Chebyshev.interpolate(np.exp2, degree, domain=(-0.5, 0.5)).convert(kind=Polynomial).coef[::-1].tolist()
+    for halves, degree in ((True, 3), (False, 6))
+}
+"""2^x for |x| <= 1/2, highest power first, to 1e-4 where weights are rounded to bf16, which is 2^-9, else to 1e-8."""
 _LOG2_E = 1.4426950408889634
 
 _I32, _F32, _POINTER = ir.IntType(32), ir.FloatType(), ir.PointerType()
@@ -62,8 +65,7 @@ def attend(qkv: Tensor, offsets: Int64, heads: int) -> Tensor:
     out = qkv.new_empty(len(qkv), qkv.shape[1] // 3)
     width = out.shape[1] // heads
     kernel = _attend_halves if qkv.dtype == torch.bfloat16 else _attend_floats
-    # whole vectors, and three more that the last wide block of scores may reach
-    places = (int(np.diff(offsets).max(initial=0)) + 15) // 16 * 16 + 48
+    places = (int(np.diff(offsets).max(initial=0)) + 15) // 16 * 16
 
     def run(first: int, stop: int) -> None:
         # turned keys, paired values, scores, weights, shares; torch aligns to a line of the cache, numpy does not
@@ -208,7 +210,7 @@ def _softmax(halves: bool) -> Any:
             def greatest(i: Value, most: list[Value]) -> list[Value]:
                 at = builder.shl(i, _WORD(6))
                 new = [_at(builder, builder.add(line, at), _FLOATS) for line in lines]
-                return [_call(builder, "llvm.maxnum.v16f32", _FLOATS, a, b) for a, b in zip(most, new, strict=True)]
+                return [_greater(builder, a, b) for a, b in zip(most, new, strict=True)]
 
             most = _loop(builder, blocks, [_same(-np.inf)] * _QUERIES, greatest)
             tops = [
@@ -227,7 +229,7 @@ def _softmax(halves: bool) -> Any:
                 for r, line in enumerate(lines):
                     score = _at(builder, builder.add(line, at), _FLOATS)
                     power = _call(builder, "llvm.fma.v16f32", _FLOATS, score, scale, bases[r])
-                    weight = builder.select(inside, _exp2(builder, power), _same(0.0))
+                    weight = builder.select(inside, _exp2(builder, power, _EXP2[halves]), _same(0.0))
                     found.append(builder.fadd(sums[r], weight))
                     if halves:
                         half = _call(builder, "llvm.x86.avx512bf16.cvtneps2bf16.512", _HALF, weight)
@@ -305,23 +307,28 @@ def _accumulated(builder: Builder, total: Value, a: Value, b: Value, halves: boo
     return _call(builder, "llvm.fma.v16f32", _FLOATS, a, b, total)
 
 
-def _exp2(builder: Builder, power: Value) -> Value:
+def _greater(builder: Builder, a: Value, b: Value) -> Value:
+    """Return the greater, b where one is not a number: what a single instruction gives."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _exp2(builder: Builder, power: Value, polynomial: Sequence[float]) -> Value:
     """Return 2 to the power of what is not above 0, lane by lane."""
-    power = _call(builder, "llvm.maxnum.v16f32", _FLOATS, power, _same(-126.0))
+    power = _greater(builder, _same(-126.0), power)
     whole = _call(builder, "llvm.rint.v16f32", _FLOATS, power)
     rest = builder.fsub(power, whole)
-    value = _same(_EXP2[0])
-    for coefficient in _EXP2[1:]:
+    value = _same(polynomial[0])
+    for coefficient in polynomial[1:]:
         value = _call(builder, "llvm.fma.v16f32", _FLOATS, value, rest, _same(coefficient))
     exponent = builder.shl(builder.fptosi(whole, _INTS), ir.Constant(_INTS, [23] * _LANES))
     return builder.bitcast(builder.add(builder.bitcast(value, _INTS), exponent), _FLOATS)
 
 
-_scores_wide_halves, _scores_halves = _scores(4, True), _scores(1, True)
-_scores_wide_floats, _scores_floats = _scores(4, False), _scores(1, False)
+_scores_1_halves, _scores_2_halves, _scores_3_halves, _scores_4_halves = (_scores(n, True) for n in (1, 2, 3, 4))
+_scores_1_floats, _scores_2_floats, _scores_3_floats, _scores_4_floats = (_scores(n, False) for n in (1, 2, 3, 4))
 _softmax_halves, _softmax_floats = _softmax(True), _softmax(False)
-_mix_wide_halves, _mix_halves = _mix(4, True), _mix(2, True)
-_mix_wide_floats, _mix_floats = _mix(4, False), _mix(2, False)
+_mix_4_halves, _mix_2_halves = _mix(4, True), _mix(2, True)
+_mix_4_floats, _mix_2_floats = _mix(4, False), _mix(2, False)
 
 
 @compiled
@@ -338,7 +345,7 @@ def _attend_halves(
         row, head = task // heads, task % heads
         n = offsets[row + 1] - offsets[row]
         query = qkv + offsets[row] * step + 2 * head * width
-        to = out + offsets[row] * out_step + 2 * head * width
+        result = out + offsets[row] * out_step + 2 * head * width
         for j in range(0, n, 16):
             for part in range(0, width // 2, 16):
                 at = query + out_step + j * step + 4 * part
@@ -350,21 +357,25 @@ def _attend_halves(
         for i in range(0, n, 4):
             at, left = query + i * step, n - i
             j = 0
-            while j + 48 < n:
-                _scores_wide_halves(at, step, left, key + 4 * j, key_step, width // 2, score + 4 * j, key_step)
-                j += 64
             while j < n:
-                _scores_halves(at, step, left, key + 4 * j, key_step, width // 2, score + 4 * j, key_step)
-                j += 16
+                tiles = _tiles(n - j)
+                keys, to = key + 4 * j, score + 4 * j
+                if tiles == 4:
+                    _scores_4_halves(at, step, left, keys, key_step, width // 2, to, key_step)
+                elif tiles == 3:
+                    _scores_3_halves(at, step, left, keys, key_step, width // 2, to, key_step)
+                elif tiles == 2:
+                    _scores_2_halves(at, step, left, keys, key_step, width // 2, to, key_step)
+                else:
+                    _scores_1_halves(at, step, left, keys, key_step, width // 2, to, key_step)
+                j += 16 * tiles
             _softmax_halves(score, key_step, weight, weight_step, n, scale, share)
-            pairs, at = (n + 1) // 2, to + i * out_step
+            pairs, at = (n + 1) // 2, result + i * out_step
             for c in range(0, width - 32, 64):
-                _mix_wide_halves(
-                    weight, weight_step, value + 4 * c, value_step, pairs, share, at + 2 * c, out_step, left
-                )
+                _mix_4_halves(weight, weight_step, value + 4 * c, value_step, pairs, share, at + 2 * c, out_step, left)
             if width % 64:
                 c = width - 32
-                _mix_halves(weight, weight_step, value + 4 * c, value_step, pairs, share, at + 2 * c, out_step, left)
+                _mix_2_halves(weight, weight_step, value + 4 * c, value_step, pairs, share, at + 2 * c, out_step, left)
 
 
 @compiled
@@ -380,7 +391,7 @@ def _attend_floats(
         row, head = task // heads, task % heads
         n = offsets[row + 1] - offsets[row]
         query = qkv + offsets[row] * step + 4 * head * width
-        to, value = out + offsets[row] * out_step + 4 * head * width, query + 2 * out_step
+        result, value = out + offsets[row] * out_step + 4 * head * width, query + 2 * out_step
         for j in range(0, n, 16):
             for part in range(0, width, 16):
                 at = query + out_step + j * step + 4 * part
@@ -388,16 +399,29 @@ def _attend_floats(
         for i in range(0, n, 4):
             at, left = query + i * step, n - i
             j = 0
-            while j + 48 < n:
-                _scores_wide_floats(at, step, left, key + 4 * j, key_step, width, score + 4 * j, key_step)
-                j += 64
             while j < n:
-                _scores_floats(at, step, left, key + 4 * j, key_step, width, score + 4 * j, key_step)
-                j += 16
+                tiles = _tiles(n - j)
+                keys, to = key + 4 * j, score + 4 * j
+                if tiles == 4:
+                    _scores_4_floats(at, step, left, keys, key_step, width, to, key_step)
+                elif tiles == 3:
+                    _scores_3_floats(at, step, left, keys, key_step, width, to, key_step)
+                elif tiles == 2:
+                    _scores_2_floats(at, step, left, keys, key_step, width, to, key_step)
+                else:
+                    _scores_1_floats(at, step, left, keys, key_step, width, to, key_step)
+                j += 16 * tiles
             _softmax_floats(score, key_step, score, key_step, n, scale, share)
-            at = to + i * out_step
+            at = result + i * out_step
             for c in range(0, width - 32, 64):
-                _mix_wide_floats(score, key_step, value + 4 * c, step, n, share, at + 4 * c, out_step, left)
+                _mix_4_floats(score, key_step, value + 4 * c, step, n, share, at + 4 * c, out_step, left)
             if width % 64:
                 c = width - 32
-                _mix_floats(score, key_step, value + 4 * c, step, n, share, at + 4 * c, out_step, left)
+                _mix_2_floats(score, key_step, value + 4 * c, step, n, share, at + 4 * c, out_step, left)
+
+
+@compiled
+def _tiles(left: int) -> int:
+    """Return how many registers of keys to take next: four, but never one alone behind others."""
+    tiles = (left + 15) // 16
+    return 3 if tiles == 5 else min(tiles, 4)
