@@ -108,6 +108,18 @@ def test_the_shares_given_have_the_mean_they_must(seed: int, spread: float, mu: 
     torch.testing.assert_close(mean, torch.full_like(mean, mu), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tokens", [2, 10, 37])
+def test_where_the_root_may_lie_anywhere_far_tokens_are_told_apart(tokens: int, dtype: torch.dtype) -> None:
+    for near in range(1, tokens):
+        affinity = (torch.arange(tokens) < near).to(dtype)[None].mul(1000).requires_grad_()
+        share = given_away(affinity, torch.ones(1, tokens, dtype=torch.bool), near / tokens, 1000)
+        torch.testing.assert_close(share, affinity / 1000)
+        share.square().sum().backward()
+        assert affinity.grad is not None
+        assert (affinity.grad.abs() < 1e-6).all()
+
+
 def test_the_gradient_of_the_closed_form_is_that_of_unrolled_scaling() -> None:
     x, _ = batch()
     pooler = made()

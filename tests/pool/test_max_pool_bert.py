@@ -129,6 +129,20 @@ def test_dropout_leaves_out_attention_in_training_alone() -> None:
     torch.testing.assert_close(trained, pooler(x[:, -1], mask), rtol=0, atol=0.05)
 
 
+def test_dropout_leaves_out_the_bias_of_a_value_with_its_weight() -> None:
+    torch.manual_seed(0)
+    pooler = ClsAttend(D, dropout=0.5).double().train()
+    eye = torch.eye(D, dtype=torch.float64)
+    with torch.no_grad():
+        pooler.attention.in_proj_weight.zero_()
+        pooler.attention.in_proj_bias[2 * D :] = 1  # type: ignore[index]
+        pooler.attention.out_proj.weight.copy_(eye)
+    found = pooler(torch.zeros(400, N, D, dtype=torch.float64))
+    # each of N equal weights stands twofold or not at all
+    assert torch.equal((found * N / 2).round(decimals=9), (found * N / 2).round())
+    assert found.unique().numel() > 3
+
+
 @pytest.mark.parametrize("last_k", [0, -1])
 @pytest.mark.parametrize("kind", [MaxCls, lambda last_k: MaxSeqAttend(D, last_k)])
 def test_at_least_one_layer_is_asked_for(kind: type, last_k: int) -> None:

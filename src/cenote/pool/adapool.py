@@ -80,8 +80,9 @@ class AdaPool(Pooler):
         asked = torch.tensor(self.places, device=mask.device)
         place = torch.where(asked < 0, asked + count, asked)
         _check_places(place, count, self.query)
+        # what the mask leaves out has the place of the token before it, and is zero
         found = (mask.cumsum(1) - 1)[:, None] == place[:, :, None]
-        return torch.einsum("bkn,bnd->bd", (found & mask[:, None]).to(kept.dtype), kept) / len(self.places)
+        return torch.einsum("bkn,bnd->bd", found.to(kept.dtype), kept) / len(self.places)
 
 
 def _places(query: Query) -> list[int]:

@@ -54,7 +54,7 @@ class CrossAttention(nn.Module):
         rows = max(len(queries), len(context)) if len(queries) and len(context) else 0
         q = self._heads(self.to_q(self.norm(queries)), rows)
         k, v = (self._heads(each, rows) for each in self.to_kv(self.norm_context(context)).chunk(2, -1))
-        # a row that keeps nothing reads everything: the softmax of nothing is NaN
+        # a row that keeps nothing reads everything: not every kernel's softmax of nothing is zero
         allowed = None if mask is None else (mask | ~mask.any(1, keepdim=True))[:, None, None]
         read = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         out: Tensor = self.to_out(read.transpose(1, 2).flatten(2))
