@@ -7,6 +7,7 @@ import pytest
 from served import TEXTS, Client, collection, refused, served
 
 from cenote.collection import open_collection
+from cenote.serve import explaining
 from cenote.serve.explaining import explain
 
 pytest.importorskip("fastapi")
@@ -84,6 +85,36 @@ def test_what_the_window_cuts_off_has_no_weight(tmp_path: Path) -> None:
         words = explain(opened.chain, "three", [text, ""])
     assert [text[word.start : word.end] for word in words[0]] == text.split()[:6]
     assert words[1] == []
+
+
+def test_neighbours_share_what_they_carry_where_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: six words of a token each in three runs of two."""
+    with open_collection(collection(tmp_path)) as opened:
+        encoder, q = opened.chain.encoder, opened.chain.vectors(["glass"], "query")[0]
+        words = ("rain", "bread", "glass", "copper", "mail", "file", "time", "date", "data", "email")
+        text = " ".join([word for word in words if len(encoder.token_spans([f"a {word}"])[0]) == 2][:6])
+        x = next(encoder.states([text])).layers[0].numpy()
+        assert len(x) == 6
+        monkeypatch.setattr(explaining, "POOLED", 20)
+        found = [word.weight for word in explain(opened.chain, "glass", [text])[0]]
+
+    def score(rows: list[int]) -> float:
+        mean = x[rows].mean(0)
+        return float(mean @ q / np.linalg.norm(mean))
+
+    lost = [score([*range(6)]) - score([n for n in range(6) if n // 2 != run]) for run in range(3)]
+    assert found == pytest.approx([loss / 2 for loss in lost for _ in range(2)], abs=1e-5)
+
+
+def test_the_work_does_not_grow_with_the_passage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled: list[int] = []
+    scores = explaining._scores
+    monkeypatch.setattr(explaining, "_scores", lambda *given: pooled.append(len(given[2])) or scores(*given))
+    with open_collection(collection(tmp_path)) as opened:
+        for times in (300, 3_000, 30_000):
+            pooled.clear()
+            explain(opened.chain, "glass", ["glass " * times])
+            assert sum(pooled) <= explaining.POOLED + times
 
 
 def test_only_so_many_hits_are_explained_at_once(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ _TAKEN: dict[int | str, dict[str, Any]] = {409: {"model": bodies.Refusal, "descr
 _PAGE = {
     # the page takes nothing from elsewhere, and nobody may frame it
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",

@@ -3,7 +3,8 @@
     c_n = s(q, f(x_1 .. x_N)) - s(q, f(x_1 .. x_N without x_n))        f = pooling, heads, transforms; s = dot product
 
 The token states x (N, D) are computed once, so that what a token told the others stays; only the pooling is done again.
-Contributions of the tokens of a word are added up. They are those of the float vectors, before any codec.
+Contributions of the tokens of a word are added up. They are those of the float vectors, before any codec. In a passage
+of more than 362 tokens neighbours are left out together, and share what they contribute, so that the work is bounded.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from cenote.recipe import Chain
 from cenote.recipe.dense import DenseLeg
 from cenote.serve.encoding import dense
 
-_ROWS = 32
-"""Poolings done at a time: (32, 256, 384) fp32 is 12 MiB."""
+POOLED = 2**17
+"""Tokens pooled for one passage, over all that is left out: 362 times 361."""
+_TOGETHER = 2**13
+"""Tokens pooled at a time: (8192, 384) fp32 is 12 MiB."""
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|\S", re.UNICODE)
 
 
@@ -59,15 +62,16 @@ def _carried(leg: DenseLeg, q: Float32, x: Tensor) -> Float32:
     n = len(x)
     if not n:
         return np.zeros(0, np.float32)
-    whole = _scores(leg, q, x, torch.tensor([0, n]))
+    runs = max(1, min(n, POOLED // n))
+    run = torch.arange(n) * runs // n
     without = []
-    for first in range(0, n, _ROWS):
-        left_out = torch.arange(first, min(first + _ROWS, n))
-        kept = torch.arange(n) != left_out[:, None]
-        rest = x.repeat(len(left_out), 1)[kept.flatten()]
-        without.append(_scores(leg, q, rest, (n - 1) * torch.arange(len(left_out) + 1)))
-    carried: Float32 = whole - np.concatenate(without)
-    return carried
+    for left_out in torch.arange(runs).split(max(1, _TOGETHER // n)):
+        kept = run != left_out[:, None]
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), kept.sum(1).cumsum(0)])
+        without.append(_scores(leg, q, x.repeat(len(left_out), 1)[kept.flatten()], offsets))
+    whole = _scores(leg, q, x, torch.tensor([0, n]))
+    carried = (whole - np.concatenate(without)) / np.bincount(run)
+    return carried.astype(np.float32)[run.numpy()]
 
 
 def _scores(leg: DenseLeg, q: Float32, x: Tensor, offsets: Tensor) -> Float32:
