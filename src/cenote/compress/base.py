@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Float32
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 Role: TypeAlias = Literal["query", "document"]
 Codes: TypeAlias = dict[str, NDArray[Any]]
@@ -101,6 +104,13 @@ class Codec(Fitted):
             return product
 
         return score
+
+    def kernel(self, queries: Float32, dim: int) -> Queries | None:
+        """Put queries (q, d) into the form that the compiled scan of these codes takes; None where there is none.
+
+        Scores are those of `scorer`: the same bits for whole numbers, for floats within rounding.
+        """
+        return None
 
     @abstractmethod
     def nbytes(self, n: int, dim: int) -> int:

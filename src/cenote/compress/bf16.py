@@ -11,6 +11,8 @@ import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
+from cenote.kernels.scan import Queries
 
 INFINITY = 0x7F80
 
@@ -29,6 +31,10 @@ class BF16(Codec):
     def decode(self, codes: Codes, dim: int) -> Float32:
         """Widen to float32, exactly."""
         return (codes["codes"].astype(np.uint32) << 16).view(np.float32)
+
+    def kernel(self, queries: Float32, dim: int) -> Queries:
+        """Return the queries as they are."""
+        return Queries(simd.BF16, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:
         """2 n d."""

@@ -11,7 +11,9 @@ import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
 from cenote.kernels.hamming import hamming
+from cenote.kernels.scan import Queries
 
 
 class Binary(Codec):
@@ -25,6 +27,10 @@ class Binary(Codec):
         """Return +1 for a set bit, -1 for a clear one."""
         bits = np.unpackbits(codes["codes"], axis=1, count=dim, bitorder="little")
         return bits.astype(np.float32) * 2 - 1
+
+    def kernel(self, queries: Float32, dim: int) -> Queries:
+        """Return the signs of the queries: the kernel sums -hamming, of which the score is d + 2 times."""
+        return Queries(simd.BITS, self.encode(queries)["codes"], np.full(len(queries), 2, np.float32), shift=dim)
 
     def nbytes(self, n: int, dim: int) -> int:
         """n ceil(d / 8)."""

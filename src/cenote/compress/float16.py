@@ -9,6 +9,8 @@ import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
+from cenote.kernels.scan import Queries
 
 GREATEST = 65504.0
 
@@ -26,6 +28,10 @@ class Float16(Codec):
     def decode(self, codes: Codes, dim: int) -> Float32:
         """Widen to float32, exactly."""
         return codes["codes"].astype(np.float32)
+
+    def kernel(self, queries: Float32, dim: int) -> Queries:
+        """Return the queries as they are."""
+        return Queries(simd.FLOAT16, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:
         """2 n d."""

@@ -6,6 +6,8 @@ import numpy as np
 
 from cenote.arrays import Float32 as Float32Array
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
+from cenote.kernels.scan import Queries
 
 
 class Float32(Codec):
@@ -19,6 +21,10 @@ class Float32(Codec):
     def decode(self, codes: Codes, dim: int) -> Float32Array:
         """Return the vectors."""
         return codes["codes"]
+
+    def kernel(self, queries: Float32Array, dim: int) -> Queries:
+        """Return the queries as they are."""
+        return Queries(simd.FLOAT32, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:
         """4 n d."""

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
+from cenote.kernels.scan import Queries
 
 Format = Literal["e4m3", "e5m2"]
 GREATEST = {"e4m3": 448.0, "e5m2": 57344.0}
@@ -70,6 +72,11 @@ class Float8(Codec):
     def decode(self, codes: Codes, dim: int) -> Float32:
         """Look every code up; exact."""
         return (_values(self.format) / np.float32(self._factor))[codes["codes"]]
+
+    def kernel(self, queries: Float32, dim: int) -> Queries:
+        """Return the queries as they are; the scale is undone in the score."""
+        form, undone = (simd.E4M3, 256 / self._factor) if self.format == "e4m3" else (simd.E5M2, 1 / self._factor)
+        return Queries(form, queries, np.full(len(queries), undone, np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:
         """n d."""

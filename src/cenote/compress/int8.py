@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
+from cenote.kernels import simd
 from cenote.kernels.integers import integer_products
+from cenote.kernels.scan import Queries
 
 
 class Int8(Codec):
@@ -58,8 +60,7 @@ class Int8(Codec):
 
     def scorer(self, queries: Float32, dim: int) -> Callable[[Codes], Float32]:
         """Return block of codes -> scores float32 (q, rows), by integer products."""
-        weighted = queries if self.per == "row" else queries * self._learnt(dim)[None, :]
-        codes, scale = _by_row(weighted)
+        codes, scale = self._encoded(queries, dim)
 
         def score(block: Codes) -> Float32:
             scores = integer_products(codes, block["codes"]).astype(np.float32)
@@ -69,6 +70,13 @@ class Int8(Codec):
             return scores
 
         return score
+
+    def kernel(self, queries: Float32, dim: int) -> Queries:
+        """Return the queries as int8, each with its scale."""
+        return Queries(simd.INT8, *self._encoded(queries, dim))
+
+    def _encoded(self, queries: Float32, dim: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        return _by_row(queries if self.per == "row" else queries * self._learnt(dim)[None, :])
 
     def _learnt(self, dim: int) -> NDArray[np.float32]:
         if self.scales is None:

@@ -34,6 +34,7 @@ class Flat(Index):
 
     def __init__(self, parts: Sequence[Codes], codec: Codec, dim: int, folders: Sequence[Path] = ()) -> None:
         self.codec, self.dim = codec, dim
+        parts = [_in_lines(part) for part in parts]
         self._parts = [part for part in parts if len(part["codes"])]
         self._empty = parts[0]
         self._starts = np.cumsum([0] + [len(part["codes"]) for part in self._parts], dtype=np.int64)
@@ -90,6 +91,9 @@ class Flat(Index):
         top = TopK(len(queries), k)
         if k == 0:
             return top.hits()
+        kernel = self.codec.kernel(queries, self.dim)
+        if kernel is not None:
+            return kernel.best(self._parts, k, keep, BLOCK_ROWS)
         score = self.codec.scorer(queries, self.dim)
         if rows is not None:
             for start in range(0, len(rows), BLOCK_ROWS):
@@ -107,8 +111,7 @@ class Flat(Index):
 
         Raises ValueError for a row that is not there.
         """
-        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
-            raise ValueError(f"rows must lie in 0..{len(self) - 1}, not {int(rows.min())}..{int(rows.max())}")
+        self._ensure_there(rows)
         if len(self._parts) == 1:
             return {name: array[rows] for name, array in self._parts[0].items()}
         part = np.searchsorted(self._starts, rows, side="right") - 1
@@ -118,6 +121,10 @@ class Flat(Index):
             for name, array in self._parts[i].items():
                 out[name][chosen] = array[rows[chosen] - self._starts[i]]
         return out
+
+    def _ensure_there(self, rows: Int64) -> None:
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            raise ValueError(f"rows must lie in 0..{len(self) - 1}, not {int(rows.min())}..{int(rows.max())}")
 
     def vectors(self, rows: Int64) -> Float32:
         """Return float32 (r, d): what the codes of rows stand for."""
@@ -132,6 +139,12 @@ class Flat(Index):
         if ids.ndim != 2 or len(ids) != len(x):
             raise ValueError(f"ids must have one row for each of the {len(x)} queries, not shape {ids.shape}")
         out = np.full(ids.shape, -np.inf, np.float32)
+        self._ensure_there(ids[ids >= 0])
+        kernel = self.codec.kernel(x, self.dim)
+        if kernel is not None:
+            for part, first in zip(self._parts, self._starts, strict=False):
+                kernel.scores(part, ids.astype(np.int64) - first, out)
+            return out
         for query, (row, wanted) in enumerate(zip(ids, ids >= 0, strict=True)):
             if wanted.any():
                 score = self.codec.scorer(x[query : query + 1], self.dim)
@@ -182,6 +195,11 @@ class Flat(Index):
     def select(self, keep: Bool) -> Self:
         """Return a new index of the rows that `keep` (n,) marks, in order."""
         return type(self)([self.codes(np.flatnonzero(checked_keep(keep, len(self))))], self.codec, self.dim)
+
+
+def _in_lines(part: Codes) -> Codes:
+    """Return arrays whose rows lie one after another, as the kernels read them."""
+    return {name: np.ascontiguousarray(array) for name, array in part.items()}
 
 
 def _codec(path: Path, config: Mapping[str, Any], learnt: Codes) -> Codec:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 
 def count() -> int:
@@ -40,3 +43,13 @@ def over_ranges(run: Callable[[int, int], None], n: int, least: int = 1) -> None
     cuts = [n * i // pieces for i in range(pieces + 1)]
     for done in _pool(os.getpid(), count()).map(run, cuts[:-1], cuts[1:]):
         assert done is None
+
+
+def shared(run: Callable[[Iterator[int]], Found], pieces: int) -> list[Found]:
+    """Call run(numbers) in every thread; the threads take their numbers, ascending, from the same 0 … pieces - 1.
+
+    Returns what each gave. A thread that is slowed down by another program takes fewer, so that none is waited for.
+    """
+    numbers = iter(range(pieces))
+    helpers = [_pool(os.getpid(), count()).submit(run, numbers) for _ in range(min(count(), pieces) - 1)]
+    return [run(numbers), *(helper.result() for helper in helpers)]

@@ -1,0 +1,324 @@
+"""Scans: every row of codes times every query, and the best k of each query.
+
+    score(q, x) = (sum_j code_q,j · code_x,j) · factor_q · scale_x + shift
+
+Rows are widened a block at a time into memory that the second cache holds, and multiplied by 16, 32 or 64 queries at
+once; up to eight queries read the rows where they lie, sixteen rows at a time, as fast as memory gives them. What
+exceeds its query's limit is kept. Sums of whole numbers have the same bits however the work is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cenote.arrays import Bool, Float32, Hits, Int64
+from cenote.kernels import candidates, simd, threads
+from cenote.kernels.candidates import Candidates, Keys
+from cenote.kernels.compiled import compiled
+
+Part = Mapping[str, NDArray[Any]]
+"""Arrays of one row a vector: `codes`, and `scale` where rows have one."""
+FEW = 8  # queries up to which reading rows in place is quicker than widening them for a tile
+_BLOCK_ROWS, _BLOCK_BYTES = 96, 1 << 18
+
+
+class Queries:
+    """Queries (q, d) in the form that codes of one form are multiplied by.
+
+    codes: float32 (q, d) for the forms of floats, int8 (q, d), or packed bits uint8 (q, bytes). factor: float32 (q,).
+    """
+
+    def __init__(self, form: int, codes: NDArray[Any], factor: Float32, shift: float = 0.0) -> None:
+        self.form, self.shift = form, np.float32(shift)
+        self.factor = np.ascontiguousarray(factor, dtype=np.float32)
+        self.steps = -(-codes.shape[1] * codes.itemsize // 4)
+        self.start = np.zeros(len(codes), np.int32)
+        if form == simd.INT8 and simd.has_vnni():
+            self.start = -128 * codes.sum(axis=1, dtype=np.int32)
+        elif form == simd.INT8:
+            codes, self.steps = codes.astype(np.int16), -(-codes.shape[1] // 2)
+        columns = 64 // codes.itemsize
+        wide = simd.aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
+        wide[:, : codes.shape[1]] = codes
+        self.wide: NDArray[np.int32] = wide.view(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.wide)
+
+    def best(self, parts: Sequence[Part], k: int, keep: Bool | None = None, piece: int = 16_384) -> Hits:
+        """Return the k best rows of parts, numbered from one part to the next, among those `keep` (n,) marks."""
+        starts = np.cumsum([0] + [len(part["codes"]) for part in parts])
+        pieces = [
+            (part, int(start), first)
+            for part, start in zip(parts, starts, strict=False)
+            for first in range(0, len(part["codes"]), piece)
+        ]
+        every = np.arange(piece, dtype=np.int32)
+
+        def run(numbers: Iterator[int]) -> Candidates:
+            found, marked, room = Candidates(len(self), k), np.empty(piece, np.int32), self._room()
+            for number in numbers:
+                part, start, first = pieces[number]
+                count = min(piece, len(part["codes"]) - first)
+                rows = every[:count]
+                if keep is not None:
+                    rows = marked[: _mark(keep[start + first : start + first + count], marked)]
+                if len(rows):
+                    self._scan(part, first, rows, start, found, room)
+            return found
+
+        return candidates.best(threads.shared(run, len(pieces)))
+
+    def _room(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:
+        """Return what one thread works in: widened rows, sums of a tile, and its scores."""
+        height, steps = simd.tile_rows(), self.wide.shape[1]
+        block = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * steps)) // height) * height
+        rows, sums = (simd.aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
+        return rows, sums, simd.aligned((16,), np.float32)
+
+    def _scan(
+        self, part: Part, first: int, rows: NDArray[np.int32], start: int, found: Candidates, room: tuple[Any, ...]
+    ) -> None:
+        codes, size = part["codes"], _row_bytes(part)
+        where = (codes.ctypes.data + first * size, size, part.get("scale", _NO_SCALE)[first:], start + first, rows)
+        for group in self._groups:
+            kept = (found.k, found.keys[group.some], found.counts[group.some], found.limits[group.some.start :])
+            scan = _tiles(self.form, group.vectors) if group.vectors else _in_place(self.form)
+            scan(*where, group.wide, group.start, group.factor, self.shift, *kept, *room)
+
+    def scores(self, part: Part, ids: Int64, out: Float32) -> None:
+        """Write the scores of rows ids (q, c) of one part into out (q, c), the others left as they are."""
+        codes, scale = part["codes"], part.get("scale", _NO_SCALE)
+        where = (codes.ctypes.data, _row_bytes(part), len(codes), scale)
+
+        def run(start: int, stop: int) -> None:
+            some = slice(start, stop)
+            mine = (self.wide[some], self.start[some], self.factor[some], self.shift)
+            _chosen(self.form)(*where, ids[some], *mine, out[some])
+
+        threads.over_ranges(run, len(ids), least=max(1, 512 // max(1, ids.shape[1])))
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        """Cut the queries into whole tiles of 64 and a rest."""
+        whole = len(self) // 64 * 64
+        rest = len(self) - whole
+        vectors = 0 if rest <= FEW else 1 if rest <= 16 else 2 if rest <= 32 else 4
+        return [self._group(*cut) for cut in ((0, whole, 4), (whole, len(self), vectors)) if cut[0] < cut[1]]
+
+    def _group(self, begin: int, end: int, vectors: int) -> _Group:
+        some = slice(begin, end)
+        if not vectors:
+            return _Group(some, 0, self.wide[some], self.start[some], self.factor[some])
+        width = 16 * vectors
+        count = -(-(end - begin) // width) * width
+        wide = np.zeros((count, self.steps), np.int32)
+        start, factor = simd.aligned((count,), np.int32), simd.aligned((count,), np.float32)
+        wide[: end - begin] = self.wide[some, : self.steps]
+        start[: end - begin], factor[: end - begin] = self.start[some], self.factor[some]
+        packed = simd.aligned((count // width, self.steps, width), np.int32)
+        packed[:] = wide.reshape(-1, width, self.steps).transpose(0, 2, 1)
+        return _Group(some, vectors, packed, start, factor)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Queries that are scanned together, by tiles of 16 · vectors of them; by 0 vectors, one by one.
+
+    Tiles lie step by step, four bytes of each query, (tiles, steps, queries of one), and are filled up with zeros.
+    """
+
+    some: slice
+    vectors: int
+    wide: NDArray[np.int32]
+    start: NDArray[np.int32]
+    factor: Float32
+
+
+def _row_bytes(part: Part) -> int:
+    return int(part["codes"].shape[1] * part["codes"].itemsize)
+
+
+_NO_SCALE = np.ones(0, np.float32)
+
+
+@compiled
+def _mark(keep: Bool, out: NDArray[np.int32]) -> int:
+    """Write the numbers of what is kept; return how many they are."""
+    count = 0
+    for i in range(len(keep)):
+        out[count] = i
+        count += keep[i]
+    return count
+
+
+@cache
+def _tiles(form: int, vectors: int) -> Callable[..., None]:
+    """Return the scan by tiles of 16 · vectors queries."""
+    height, width = simd.tile_rows(), 16 * vectors
+
+    @compiled
+    def scan(
+        codes: int,
+        size: int,
+        scale: Float32,
+        first: int,
+        rows: NDArray[np.int32],
+        packed: NDArray[np.int32],
+        start: NDArray[np.int32],
+        factor: Float32,
+        shift: np.float32,
+        k: int,
+        keys: Keys,
+        counts: Int64,
+        limits: Float32,
+        wide: NDArray[np.int32],
+        sums: NDArray[np.int32],
+        scores: Float32,
+    ) -> None:
+        tiles, steps, block = packed.shape[0], packed.shape[1], len(wide)
+        stride = 4 * wide.shape[1]
+        for low in range(0, len(rows), block):
+            count = min(block, len(rows) - low)
+            for i in range(count):
+                simd.widen(form, codes + rows[low + i] * size, size, wide.ctypes.data + i * stride)
+            for tile in range(tiles):
+                column = tile * width
+                for group in range(0, count, height):
+                    simd.tile_products(
+                        form,
+                        vectors,
+                        wide.ctypes.data + group * stride,
+                        stride,
+                        packed.ctypes.data + tile * 4 * steps * width,
+                        steps,
+                        sums.ctypes.data,
+                    )
+                    for r in range(min(height, count - group)):
+                        row = rows[low + group + r]
+                        by = scale[row] if len(scale) > 0 else np.float32(1)
+                        for v in range(vectors):
+                            at = 4 * column + 64 * v
+                            bits = simd.passing(
+                                form,
+                                sums.ctypes.data + 4 * width * r + 64 * v,
+                                start.ctypes.data + at,
+                                by,
+                                factor.ctypes.data + at,
+                                shift,
+                                limits.ctypes.data + at,
+                                scores.ctypes.data,
+                            )
+                            while bits:
+                                q = simd.lowest(bits)
+                                bits &= bits - np.uint64(1)
+                                candidates.add(keys, counts, limits, k, column + 16 * v + q, scores[q], first + row)
+                        if tile == 0 and low + block + group + r < len(rows):
+                            ahead = codes + rows[low + block + group + r] * size
+                            for line in range(0, size, 64):
+                                simd.fetch(ahead + line)
+
+    return scan  # type: ignore[no-any-return]
+
+
+@cache
+def _in_place(form: int) -> Callable[..., None]:
+    """Return the scan that reads sixteen rows at a time where they lie."""
+
+    @compiled
+    def scan(
+        codes: int,
+        size: int,
+        scale: Float32,
+        first: int,
+        rows: NDArray[np.int32],
+        queries: NDArray[np.int32],
+        start: NDArray[np.int32],
+        factor: Float32,
+        shift: np.float32,
+        k: int,
+        keys: Keys,
+        counts: Int64,
+        limits: Float32,
+        wide: NDArray[np.int32],
+        sums: NDArray[np.int32],
+        scores: Float32,
+    ) -> None:
+        places, by = np.zeros(16, np.int64), np.ones(16, np.float32)
+        for low in range(0, len(rows), 16):
+            count = min(16, len(rows) - low)
+            for r in range(16):
+                row = rows[low + min(r, count - 1)]
+                places[r] = codes + row * size
+                if len(scale) > 0:
+                    by[r] = scale[row]
+                if low + 32 + r < len(rows):
+                    ahead = codes + rows[low + 32 + r] * size
+                    for line in range(0, size, 64):
+                        simd.fetch(ahead + line)
+            for q in range(len(queries)):
+                simd.row_products(
+                    form, places.ctypes.data, size, queries.ctypes.data + q * 4 * queries.shape[1], sums.ctypes.data
+                )
+                bits = simd.passing(
+                    form, sums.ctypes.data, start[q], by.ctypes.data, factor[q], shift, limits[q], scores.ctypes.data
+                )
+                bits &= np.uint64((1 << count) - 1)
+                while bits:
+                    r = simd.lowest(bits)
+                    bits &= bits - np.uint64(1)
+                    candidates.add(keys, counts, limits, k, q, scores[r], first + rows[low + r])
+
+    return scan  # type: ignore[no-any-return]
+
+
+@cache
+def _chosen(form: int) -> Callable[..., None]:
+    """Return the scores of chosen rows."""
+    floats = simd.is_float(form)
+
+    @compiled
+    def scores(
+        codes: int,
+        size: int,
+        n: int,
+        scale: Float32,
+        ids: Int64,
+        wide: NDArray[np.int32],
+        start: NDArray[np.int32],
+        factor: Float32,
+        shift: np.float32,
+        out: Float32,
+    ) -> None:
+        places, columns = np.zeros(16, np.int64), np.zeros(16, np.int64)
+        sums = np.zeros(16, np.int32)
+        numbers = sums.view(np.float32)
+        for q in range(len(ids)):
+            count = 0
+            for c in range(ids.shape[1] + 1):
+                if c < ids.shape[1]:
+                    if ids[q, c] < 0 or ids[q, c] >= n:
+                        continue
+                    columns[count] = c
+                    places[count] = codes + ids[q, c] * size
+                    for line in range(0, size, 64):
+                        simd.fetch(places[count] + line)
+                    count += 1
+                if count == 16 or (c == ids.shape[1] and count > 0):
+                    places[count:] = places[0]
+                    simd.row_products(
+                        form, places.ctypes.data, size, wide.ctypes.data + q * 4 * wide.shape[1], sums.ctypes.data
+                    )
+                    for r in range(count):
+                        by = scale[ids[q, columns[r]]] if len(scale) > 0 else np.float32(1)
+                        total = numbers[r] if floats else np.float32(sums[r] + start[q])
+                        out[q, columns[r]] = total * by * factor[q] + shift
+                    count = 0
+
+    return scores  # type: ignore[no-any-return]
