@@ -1,0 +1,48 @@
+"""What the pages of the documentation are about: folders of real documents, made of the docstrings of this Python.
+
+    reports/        a PDF a module, a page a docstring
+    docs/           the same, and Markdown files
+    cranfield/      a BEIR folder
+    questions.csv   the first lines of docstrings that their pages lack: question, document, page
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+
+from cenote.cli.docstrings import Docstring, collect, known_items
+from printing import pdf
+
+
+def build(folder: Path, *, docstrings: int, pdfs: int, questions: int, markdown: int) -> None:
+    """Write everything into a folder: `pdfs` modules of the first so many docstrings, `markdown` files."""
+    found = collect(docstrings)
+    modules: dict[str, list[Docstring]] = defaultdict(list)
+    for one in found:
+        modules[f"{one.file.parent.name}/{one.file.stem}" if one.name.count(".") > 2 else one.file.stem].append(one)
+    printed = dict(sorted(modules.items(), key=lambda item: -len(item[1]))[:pdfs])
+    asked = known_items([one for pages in printed.values() for one in pages], questions)
+    rows = []
+    for name, pages in printed.items():
+        for place in (folder / "reports", folder / "docs"):
+            file = place / f"{name}.pdf"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(pdf([one.body if one in asked else one.text for one in pages]))
+        rows += [(one.summary, f"{name}.pdf", n) for n, one in enumerate(pages, 1) if one in asked]
+    with (folder / "questions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("question", "document", "page"), *rows])
+    for one in found[:markdown]:
+        (folder / "docs" / f"{one.name}.md").write_text(f"# {one.name}\n\n{one.summary}\n")
+    _beir(folder / "cranfield", found[:markdown], known_items(found[:markdown], questions))
+
+
+def _beir(folder: Path, found: list[Docstring], asked: list[Docstring]) -> None:
+    (folder / "qrels").mkdir(parents=True)
+    texts = [{"_id": one.name, "text": one.body[:400] if one in asked else one.summary} for one in found]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": o.name, "text": o.summary}) + "\n" for o in asked))
+    judged = "".join(f"{one.name}\t{one.name}\t1\n" for one in asked)
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
