@@ -33,7 +33,7 @@ class Dice(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens."""
         kept = mask[:, :, None]
-        x = x.masked_fill(~kept, 0)
+        x = torch.where(kept, x, 0)
         mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
         return (masked_softmax(dice(x, mean, self.similarity, -1), kept, 1) * x).sum(1)
 
@@ -55,8 +55,7 @@ def dice(u: Tensor, v: Tensor, similarity: Similarity, channels: int) -> Tensor:
 
     Of zeros it is 0; the release divides by nothing there.
     """
-    product, squares = 2 * u * v, u.square() + v.square()
+    product, squares = u * (2 * v), torch.addcmul(v.square() + torch.finfo(u.dtype).tiny ** 0.5, u, u)
     if similarity == "vector":
         product, squares = product.sum(channels, keepdim=True), squares.sum(channels, keepdim=True)
-    found: Tensor = product / (squares + torch.finfo(u.dtype).tiny ** 0.5)
-    return found
+    return product / squares

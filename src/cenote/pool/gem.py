@@ -45,7 +45,7 @@ class GeM(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the generalised mean of the kept tokens per channel."""
         logs = mask.sum(1).clamp(min=1).to(x.dtype).log()[:, None]
-        return self._mean(x.masked_fill(~mask[:, :, None], 1), lambda x: masked_logsumexp(x, mask) - logs)
+        return self._mean(torch.where(mask[:, :, None], x, 1), lambda x: masked_logsumexp(x, mask) - logs)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the generalised mean of each segment per channel."""

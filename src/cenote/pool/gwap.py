@@ -43,13 +43,14 @@ class GWAP(Pooler):
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return (B, N): w over its sum."""
-        logs = log_weight(self.score(x.masked_fill(~mask[:, :, None], 0)), self.act)
+        logs = log_weight(self.score(torch.where(mask[:, :, None], x, 0)), self.act)
         return masked_softmax(logs.squeeze(-1), mask, 1)
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens."""
-        x = x.masked_fill(~mask[:, :, None], 0)
-        return torch.einsum("bn,bnd->bd", self.weights(x, mask), x)
+        x = torch.where(mask[:, :, None], x, 0)
+        logs = log_weight(self.score(x), self.act)
+        return torch.einsum("bn,bnd->bd", masked_softmax(logs.squeeze(-1), mask, 1), x)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""

@@ -38,13 +38,13 @@ class IDW(Pooler):
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return (B, N): the inverse distances over their sum."""
-        x = x.masked_fill(~mask[:, :, None], 0)
+        x = torch.where(mask[:, :, None], x, 0)
         mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
         return masked_softmax(self._log_weights(x - mean), mask, 1)
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens."""
-        x = x.masked_fill(~mask[:, :, None], 0)
+        x = torch.where(mask[:, :, None], x, 0)
         return torch.einsum("bn,bnd->bd", self.weights(x, mask), x)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:

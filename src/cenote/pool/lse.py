@@ -30,7 +30,7 @@ class LSE(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return 1/r log mean exp(r x) over the kept tokens."""
-        x = x.masked_fill(~mask[:, :, None], 0)  # NaN times a gradient of 0 would reach r
+        x = torch.where(mask[:, :, None], x, 0) if self.learn else x  # NaN times a gradient of 0 would reach r
         return (masked_logsumexp(self.sharpness * x, mask) - _log(mask.sum(1), x)) / self.sharpness
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:

@@ -65,16 +65,17 @@ class SimPool(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted power mean of the kept tokens, head by head."""
         kept = mask[:, :, None]
-        x = x.masked_fill(~kept, 0)
+        x = torch.where(kept, x, 0)
         tokens = self.norm(x)
         by_head = (*x.shape[:2], self.heads, x.shape[2] // self.heads)
         logs = self._log_weights(x, tokens, mask)
         if self.gamma is None:
             weights = logs.exp().masked_fill(~kept, 0)
             return torch.einsum("bnh,bnhe->bhe", weights, tokens.view(by_head)).flatten(1)
-        values = (tokens - self._least(tokens, kept) + self.eps).masked_fill(~kept, 1)
+        # what is left out may lie below the least, where logarithms are slow and NaN
+        values = (tokens - self._least(tokens, kept) + self.eps).clamp(min=self.eps)
         # through logarithms no power overflows, and a weight too small for a float still counts
-        terms = (self.gamma * values.log()).view(by_head) + logs[..., None]
+        terms = torch.add(logs[..., None], values.log().view(by_head), alpha=self.gamma)
         return (masked_logsumexp(terms.flatten(2), mask) / self.gamma).exp()
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
@@ -93,6 +94,7 @@ class SimPool(Pooler):
     def _least(self, tokens: Tensor, kept: Tensor) -> Tensor:
         if not tokens.shape[1]:
             return tokens.new_zeros(())
-        some = kept.any(1, keepdim=True)
-        least = tokens.masked_fill(~kept & some, float("inf")).amin(1, keepdim=True)
-        return least.amin(2, keepdim=True) if self.min_scope == "example" else least
+        if self.min_scope == "example":
+            tokens = tokens.amin(2, keepdim=True)
+        # where nothing is kept any number will do
+        return torch.where(kept | ~kept.any(1, keepdim=True), tokens, float("inf")).amin(1, keepdim=True)

@@ -8,6 +8,7 @@ maps: `Windows(SoftPool(), 2)`.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum
@@ -29,7 +30,7 @@ class SoftPool(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens per channel."""
         kept = mask[:, :, None]
-        x = x.masked_fill(~kept, 0)
+        x = torch.where(kept, x, 0)
         return (masked_softmax(x / self.temperature, kept, 1) * x).sum(1)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
