@@ -59,6 +59,7 @@ SEARCH, ENCODE, EMBED = ({"queries": ["a"]}, {"texts": ["a"]}, {"input": "a"})
         ("/search", {"queries": ["a"] * 257}, "256"),
         ("/search", SEARCH | {"k": 0}, "k"),
         ("/search", SEARCH | {"k": 1001}, "1000"),
+        ("/search", {"queries": ["a"] * 11, "k": 1000}, "10,000"),
         ("/search", SEARCH | {"k": "10"}, "k"),
         ("/search", SEARCH | {"k": 2.5}, "k"),
         ("/search", SEARCH | {"k": True}, "k"),
@@ -180,7 +181,7 @@ def test_whatever_the_description_allows_is_no_error_of_the_server(tmp_path: Pat
 
                 @given(case=operation.as_strategy(generation_mode=mode))
                 @settings(
-                    max_examples=25,
+                    max_examples=15,
                     deadline=None,
                     derandomize=True,
                     database=None,
@@ -204,6 +205,6 @@ def test_whatever_the_description_allows_is_no_error_of_the_server(tmp_path: Pat
                 except Exception as error:
                     if "Unsatisfiable" not in type(error).__name__:
                         raise
-        assert answered[200] > 50
+        assert answered[200] > 30
     with open_collection(place) as opened:
         opened.verify()

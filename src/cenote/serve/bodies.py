@@ -39,10 +39,12 @@ class SearchBody(Asked):
     explain: Annotated[bool, Field(description="Say for each hit which words carried its score.")] = False
 
     @model_validator(mode="after")
-    def _few_explained(self) -> SearchBody:
-        if self.explain and self.k * len(self.queries) > limits.EXPLAINED:
-            asked = f"{len(self.queries)} queries of k={self.k}"
-            raise ValueError(f"explain takes at most {limits.EXPLAINED} hits a request, and this asks for {asked}")
+    def _few_hits(self) -> SearchBody:
+        hits, asked = self.k * len(self.queries), f"this asks for {len(self.queries)} queries of k={self.k}"
+        if hits > limits.ALL_HITS:
+            raise ValueError(f"a request takes at most {limits.ALL_HITS:,} hits, and {asked}")
+        if self.explain and hits > limits.EXPLAINED:
+            raise ValueError(f"explain takes at most {limits.EXPLAINED} hits a request, and {asked}")
         return self
 
 

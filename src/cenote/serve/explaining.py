@@ -65,13 +65,15 @@ def _carried(leg: DenseLeg, q: Float32, x: Tensor) -> Float32:
     runs = max(1, min(n, POOLED // n))
     run = torch.arange(n) * runs // n
     without = []
-    for left_out in torch.arange(runs).split(max(1, _TOGETHER // n)):
+    step = max(1, _TOGETHER // n)
+    for first in range(0, runs, step):
+        left_out = torch.arange(first, min(first + step, runs))
         kept = run != left_out[:, None]
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), kept.sum(1).cumsum(0)])
         without.append(_scores(leg, q, x.repeat(len(left_out), 1)[kept.flatten()], offsets))
     whole = _scores(leg, q, x, torch.tensor([0, n]))
-    carried = (whole - np.concatenate(without)) / np.bincount(run)
-    return carried.astype(np.float32)[run.numpy()]
+    lost: Float32 = (whole - np.concatenate(without)) / np.bincount(run).astype(np.float32)
+    return lost[run.numpy()]
 
 
 def _scores(leg: DenseLeg, q: Float32, x: Tensor, offsets: Tensor) -> Float32:

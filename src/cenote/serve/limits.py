@@ -15,6 +15,8 @@ WAITING = 1024
 QUERIES = 256
 QUERY_CHARACTERS = 10_000
 HITS = 1000
+ALL_HITS = 10_000
+"""Of all questions of a request together: written as JSON in about 100 ms, during which little else is answered."""
 EXPLAINED = 50
 """Hits of a request that are explained: each costs the encoding of its passage."""
 WHERE_CHARACTERS = 1000

@@ -29,7 +29,8 @@ def run(directory: str | Path, host: str, port: int, *, token: str | None, ready
     """
     with Service(directory) as service, _bound(host, port) as bound:
         service.warm()
-        hosts = LOOPBACK if token is None and loopback(host) else None
+        shown = f"[{host}]" if ":" in host else host
+        hosts = LOOPBACK | {shown} if token is None and loopback(host) else None
         app = application(service, token=token, hosts=hosts)
         config = uvicorn.Config(
             app,
@@ -42,7 +43,6 @@ def run(directory: str | Path, host: str, port: int, *, token: str | None, ready
             limit_concurrency=limits.CONNECTIONS,
             timeout_graceful_shutdown=_FINISH_SECONDS,
         )
-        shown = f"[{host}]" if ":" in host else host
         server = _Server(config, lambda: ready(f"http://{shown}:{bound.getsockname()[1]}"))
         # uvicorn finishes what runs, and then raises the signal once more
         before = signal.signal(signal.SIGTERM, lambda number, frame: None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from cenote.collection import Collection, Hit
+from cenote.collection import Collection, Hit, Info
 from cenote.collection.manifest import current_name
 
 
@@ -37,13 +38,20 @@ class Searcher:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self._current = ""
+        self._moving = threading.Lock()
 
     def catch_up(self) -> None:
         """Move to the newest version, whoever wrote it. Raises CorruptIndex where it is damaged."""
         current = current_name(self.collection.path)
         if current != self._current:
-            self.collection.refresh()
+            with self._moving:
+                self.collection.refresh()
             self._current = current
+
+    def info(self) -> Info:
+        """Return recipe, counts and bytes of the version that is read; any thread may ask."""
+        with self._moving:  # the files of a version may go once it is left
+            return self.collection.info()
 
     def answer(self, asked: Sequence[Search]) -> list[Found | Exception]:
         """Return what each asked for, or why not."""

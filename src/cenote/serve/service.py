@@ -87,7 +87,7 @@ class Service:
 
     async def info(self) -> Info:
         """Return recipe, counts and bytes."""
-        return await self._work(self._reading.info)
+        return await self._work(self._searcher.info)
 
     async def _work(self, work: Callable[[], T]) -> T:
         found: T = await self._works.ask(work)
