@@ -72,8 +72,9 @@ def _carried(leg: DenseLeg, q: Float32, x: Tensor) -> Float32:
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), kept.sum(1).cumsum(0)])
         without.append(_scores(leg, q, x.repeat(len(left_out), 1)[kept.flatten()], offsets))
     whole = _scores(leg, q, x, torch.tensor([0, n]))
-    lost: Float32 = (whole - np.concatenate(without)) / np.bincount(run).astype(np.float32)
-    return lost[run.numpy()]
+    lost = np.asarray((whole - np.concatenate(without)) / np.bincount(run), np.float32)
+    carried: Float32 = lost[run.numpy()]
+    return carried
 
 
 def _scores(leg: DenseLeg, q: Float32, x: Tensor, offsets: Tensor) -> Float32:
