@@ -26,6 +26,7 @@ Part = Mapping[str, NDArray[Any]]
 """Arrays of one row a vector: `codes`, and `scale` where rows have one."""
 FEW = 8  # queries up to which reading rows in place is quicker than widening them for a tile
 _BLOCK_ROWS, _BLOCK_BYTES = 96, 1 << 18
+_AHEAD_BYTES = 1 << 14  # that many are asked for before they are read: a memory answers after some 100 ns
 
 
 class Queries:
@@ -80,7 +81,7 @@ class Queries:
         height, steps = simd.tile_rows(), self.wide.shape[1]
         block = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * steps)) // height) * height
         rows, sums = (simd.aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
-        return rows, sums, simd.aligned((16,), np.float32)
+        return rows, sums, simd.aligned((64,), np.float32)
 
     def _scan(
         self, part: Part, first: int, rows: NDArray[np.int32], start: int, found: Candidates, room: tuple[Any, ...]
@@ -203,22 +204,21 @@ def _tiles(form: int, vectors: int) -> Callable[..., None]:
                     for r in range(min(height, count - group)):
                         row = rows[low + group + r]
                         by = scale[row] if len(scale) > 0 else np.float32(1)
-                        for v in range(vectors):
-                            at = 4 * column + 64 * v
-                            bits = simd.passing(
-                                form,
-                                sums.ctypes.data + 4 * width * r + 64 * v,
-                                start.ctypes.data + at,
-                                by,
-                                factor.ctypes.data + at,
-                                shift,
-                                limits.ctypes.data + at,
-                                scores.ctypes.data,
-                            )
-                            while bits:
-                                q = simd.lowest(bits)
-                                bits &= bits - np.uint64(1)
-                                candidates.add(keys, counts, limits, k, column + 16 * v + q, scores[q], first + row)
+                        bits = simd.passing(
+                            form,
+                            vectors,
+                            sums.ctypes.data + 4 * width * r,
+                            start.ctypes.data + 4 * column,
+                            by,
+                            factor.ctypes.data + 4 * column,
+                            shift,
+                            limits.ctypes.data + 4 * column,
+                            scores.ctypes.data,
+                        )
+                        while bits:
+                            q = simd.lowest(bits)
+                            bits &= bits - np.uint64(1)
+                            candidates.add(keys, counts, limits, k, column + q, scores[q], first + row)
                         if tile == 0 and low + block + group + r < len(rows):
                             ahead = codes + rows[low + block + group + r] * size
                             for line in range(0, size, 64):
@@ -250,24 +250,22 @@ def _in_place(form: int) -> Callable[..., None]:
         sums: NDArray[np.int32],
         scores: Float32,
     ) -> None:
-        places, by = np.zeros(16, np.int64), np.ones(16, np.float32)
+        places, by = np.zeros(32, np.int64), np.ones(16, np.float32)
+        ahead = 16 * max(1, _AHEAD_BYTES // (16 * max(1, size)))
         for low in range(0, len(rows), 16):
             count = min(16, len(rows) - low)
             for r in range(16):
                 row = rows[low + min(r, count - 1)]
                 places[r] = codes + row * size
+                places[16 + r] = codes + rows[min(low + ahead + r, len(rows) - 1)] * size
                 if len(scale) > 0:
                     by[r] = scale[row]
-                if low + 32 + r < len(rows):
-                    ahead = codes + rows[low + 32 + r] * size
-                    for line in range(0, size, 64):
-                        simd.fetch(ahead + line)
             for q in range(len(queries)):
                 simd.row_products(
                     form, places.ctypes.data, size, queries.ctypes.data + q * 4 * queries.shape[1], sums.ctypes.data
                 )
                 bits = simd.passing(
-                    form, sums.ctypes.data, start[q], by.ctypes.data, factor[q], shift, limits[q], scores.ctypes.data
+                    form, 1, sums.ctypes.data, start[q], by.ctypes.data, factor[q], shift, limits[q], scores.ctypes.data
                 )
                 bits &= np.uint64((1 << count) - 1)
                 while bits:
@@ -296,7 +294,7 @@ def _chosen(form: int) -> Callable[..., None]:
         shift: np.float32,
         out: Float32,
     ) -> None:
-        places, columns = np.zeros(16, np.int64), np.zeros(16, np.int64)
+        places, columns = np.zeros(32, np.int64), np.zeros(16, np.int64)
         sums = np.zeros(16, np.int32)
         numbers = sums.view(np.float32)
         for q in range(len(ids)):

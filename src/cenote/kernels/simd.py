@@ -113,6 +113,12 @@ def _spread(builder: Any, value: Any, count: int) -> Any:
     return builder.shuffle_vector(one, one, _all(_I32, count, 0))
 
 
+def _fetch(builder: Any, address: Any) -> None:
+    pointer = builder.inttoptr(address, _I8.as_pointer())
+    # to read, into the second cache: what is fetched early enough would not stay in the first
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, _I32(0), _I32(2), _I32(1)])
+
+
 def _for(builder: Any, stop: Any, carried: Sequence[Any], body: Callable[[Any, Any], Sequence[Any]]) -> list[Any]:
     """Emit `for i in range(stop): carried = body(i, carried)`; return what is carried at the end."""
     before = builder.block
@@ -281,7 +287,8 @@ def tile_products(
 def row_products(context: Any, form: Any, rows: Any, size: Any, query: Any, out: Any) -> Any:
     """row_products(form, rows, size, query, out): sixteen rows, whose addresses lie at `rows`, times one query.
 
-    Each row has `size` bytes of codes, the query is widened; sixteen sums go to out.
+    Each row has `size` bytes of codes, the query is widened; sixteen sums go to out. Behind the sixteen addresses are
+    sixteen of rows that will be wanted later: memory is asked for them at the pace that these are read.
     """
     if not _known(form):
         return None
@@ -294,11 +301,16 @@ def row_products(context: Any, form: Any, rows: Any, size: Any, query: Any, out:
         done = builder.mul(whole, _I64(each))
         sums = []
         for group in range(0, LANES, together):
-            starts = [_load(builder, builder.add(rows, _I64(8 * (group + r))), _I64) for r in range(together)]
+            starts, later = (
+                [_load(builder, builder.add(rows, _I64(8 * (behind + group + r))), _I64) for r in range(together)]
+                for behind in (0, LANES)
+            )
 
-            def one(i: Any, carried: Any, starts: list[Any] = starts) -> list[Any]:
+            def one(i: Any, carried: Any, starts: list[Any] = starts, later: list[Any] = later) -> list[Any]:
                 column = _load(builder, builder.add(query, builder.mul(i, _I64(64))), kind)
                 at = builder.mul(i, _I64(each))
+                for address in later:
+                    _fetch(builder, builder.add(address, at))
                 raw = [_load(builder, builder.add(start, at), _vector(_I8, each)) for start in starts]
                 return [
                     _added(builder, of, total, _widened(builder, of, chunk), column)
@@ -310,6 +322,8 @@ def row_products(context: Any, form: Any, rows: Any, size: Any, query: Any, out:
             with builder.if_then(builder.icmp_signed(">", size, done)):
                 column = _load(builder, builder.add(query, builder.mul(whole, _I64(64))), kind)
                 rest = builder.sub(size, done)
+                for address in later:
+                    _fetch(builder, builder.add(address, done))
                 raw = [_load_some(builder, builder.add(start, done), each, rest) for start in starts]
                 ended = [
                     _added(builder, of, total, _widened(builder, of, chunk), column)
@@ -329,36 +343,49 @@ def row_products(context: Any, form: Any, rows: Any, size: Any, query: Any, out:
 
 @intrinsic
 def passing(
-    context: Any, form: Any, sums: Any, start: Any, by: Any, factor: Any, shift: Any, limit: Any, scores: Any
+    context: Any,
+    form: Any,
+    vectors: Any,
+    sums: Any,
+    start: Any,
+    by: Any,
+    factor: Any,
+    shift: Any,
+    limit: Any,
+    scores: Any,
 ) -> Any:
-    """passing(form, sums, start, by, factor, shift, limit, scores): finish sixteen scores and compare them.
+    """passing(form, vectors, sums, start, by, factor, shift, limit, scores): finish 16 · vectors scores, and compare.
 
     scores = (sums + start) · by · factor + shift are stored; bit i of what is returned says that score i exceeds its
-    limit, or that one of the two is no number. Sums, limits and the rest are addresses of sixteen, or one for all.
+    limit, or that one of the two is no number. Sums, limits and the rest are addresses of as many, or one for all.
     """
-    if not _known(form):
+    if not _known(form, vectors):
         return None
-    floats = is_float(form.literal_value)
+    floats, width = is_float(form.literal_value), vectors.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def lanes(which: int, kind: ir.VectorType) -> Any:
+        def lanes(which: int, kind: ir.VectorType, v: int) -> Any:
             given = args[which]
-            return _load(builder, given, kind) if given.type == _I64 else _spread(builder, given, LANES)
+            if given.type != _I64:
+                return _spread(builder, given, LANES)
+            return _load(builder, builder.add(given, _I64(64 * v)), kind)
 
-        total = lanes(1, _FLOATS if floats else _INTS)
-        if not floats:
-            total = builder.sitofp(builder.add(total, lanes(2, _INTS)), _FLOATS)
-        total = builder.fmul(builder.fmul(total, lanes(3, _FLOATS)), lanes(4, _FLOATS))
-        total = builder.fadd(total, lanes(5, _FLOATS))
-        _store(builder, total, args[7])
-        above = builder.fcmp_unordered(">", total, lanes(6, _FLOATS))
-        return builder.zext(builder.bitcast(above, _I16), _I64)
+        found = _I64(0)
+        for v in range(width):
+            total = lanes(2, _FLOATS if floats else _INTS, v)
+            if not floats:
+                total = builder.sitofp(builder.add(total, lanes(3, _INTS, v)), _FLOATS)
+            total = builder.fmul(builder.fmul(total, lanes(4, _FLOATS, v)), lanes(5, _FLOATS, v))
+            total = builder.fadd(total, lanes(6, _FLOATS, v))
+            _store(builder, total, builder.add(args[8], _I64(64 * v)))
+            above = builder.fcmp_unordered(">", total, lanes(7, _FLOATS, v))
+            bits = builder.zext(builder.bitcast(above, _I16), _I64)
+            found = builder.or_(found, builder.shl(bits, _I64(16 * v)))
+        return found
 
-    given = [
-        types.intp if isinstance(one, types.Integer) and one.bitwidth == 64 else one
-        for one in (start, by, factor, shift, limit)
-    ]
-    return types.uint64(form, types.intp, *given, types.intp), generate
+    of = (start, by, factor, shift, limit)
+    given = [types.intp if isinstance(one, types.Integer) and one.bitwidth == 64 else one for one in of]
+    return types.uint64(form, vectors, types.intp, *given, types.intp), generate
 
 
 @intrinsic
@@ -376,12 +403,7 @@ def fetch(context: Any, address: Any) -> Any:
     """fetch(address): ask for the bytes there ahead of their use; an address that is not there does nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], _I8.as_pointer())
-        kinds = [pointer.type, _I32, _I32, _I32]
-        name = "llvm.prefetch.p0"
-        kind = ir.FunctionType(ir.VoidType(), kinds)
-        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        builder.call(function, [pointer, _I32(0), _I32(2), _I32(1)])
+        _fetch(builder, args[0])
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
