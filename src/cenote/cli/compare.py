@@ -12,15 +12,20 @@ from cenote.cli.terminal import TERMINAL, Failed, result, result_json, result_ta
 
 
 def compare(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE|DIR…", help="Documents, or a collection.")],
     recipes: Annotated[
         list[str], typer.Option("--with", "-w", metavar="R", help="A recipe or grid.", autocompletion=complete_recipe)
     ],
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE|DIR…", help="Documents, or a collection.")
+    ] = None,
     queries: Queries = None,
     qrels: Qrels = None,
     questions: Questions = None,
+    pairs: Annotated[Path | None, typer.Option(metavar="F", help="Instead: two texts and how alike they are.")] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="F", help="Instead: texts and their classes.")] = None,
+    split: Annotated[str, typer.Option(metavar="S", help="The split of pairs or labels that is asked.")] = "test",
     margin: Annotated[float, typer.Option(help="What a recipe may lose and still be as good.")] = 0.01,
-    by: Annotated[str, typer.Option("--measure", help="The measure that decides.")] = "ndcg_at_10",
+    by: Annotated[str, typer.Option("--measure", help="The measure that decides, of questions.")] = "ndcg_at_10",
     keep: Annotated[Literal["best"] | None, typer.Option(help="Keep the winner's collection at --out.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR2", help="Where it is kept.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the frontier: .png or .svg.")] = None,
@@ -43,10 +48,14 @@ def compare(
         raise ValueError(f"--plot is {plot}, and must end in .png or .svg")
     if (keep is None) != (out is None):
         raise ValueError("--keep best and --out, where the winner is kept, come together")
-    source = sources[0] if len(sources) == 1 else sources
-    RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
-    # a column that the plan does not know of cannot be tried: it says what is to be done, and not how long it takes
-    TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
+    texts = pairs is not None or labels is not None
+    source = sources[0] if sources and len(sources) == 1 else sources
+    if not texts:
+        if source is None:
+            raise ValueError("documents are missing: name a source or a collection, or give --pairs or --labels")
+        RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
+        # a column that the plan does not know of cannot be tried: it says what is done, and not how long it takes
+        TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
     with TERMINAL.progress() as progress:
 
         def told(done: int, total: int, recipe: str) -> None:
@@ -60,6 +69,9 @@ def compare(
             queries=queries,
             qrels=qrels,
             questions=questions,
+            pairs=pairs,
+            labels=labels,
+            split=split,
             margin=margin,
             measure=by,
             keep=keep,

@@ -7,7 +7,9 @@ from typing import Any
 
 _HOMES = {
     "Bootstrap": "bootstrap",
+    "ClassesTask": "classes",
     "Comparison": "comparison",
+    "PairsTask": "pairs",
     "Plan": "planning",
     "Question": "question",
     "Records": "task",
@@ -15,9 +17,12 @@ _HOMES = {
     "System": "task",
     "Task": "task",
     "bootstrap": "bootstrap",
+    "classes_task": "comparing_texts",
     "compare": "comparing",
+    "compare_texts": "comparing_texts",
     "load_questions": "spreadsheet",
     "measure": "measuring",
+    "pairs_task": "comparing_texts",
     "plan": "planning",
     "verdict": "verdict",
 }

@@ -142,6 +142,11 @@ def _resample(values: Float64, statistic: Statistic, resamples: int, seed: int) 
             whole = held > 0
             sums = np.einsum("rn,rn->r", left[whole], values[best[whole]])
             picked.append(sums / held[whole])
+        elif (at_once := getattr(statistic, "of_resamples", None)) is not None:
+            block = np.stack([at_once(rows, counts) for rows in values], axis=1)
+            whole = left.any(axis=1)
+            rest = np.stack([at_once(rows, left[whole].astype(np.int64)) for rows in values], axis=1)
+            picked.append(rest[np.arange(len(rest)), block[whole].argmax(axis=1)])
         else:
             block = np.array([[statistic(rows[units]) for rows in values] for units in drawn])
             pairs = zip(block.argmax(axis=1), left, strict=True)

@@ -20,7 +20,7 @@ from cenote.measure.planning import is_collection, recipes_of
 from cenote.measure.retrieval import RetrievalTask
 from cenote.measure.run import RunWriter
 from cenote.measure.sharing import Stored, encode_once
-from cenote.measure.task import Task
+from cenote.measure.task import System, Task
 from cenote.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Base(Measurable, Stored, Protocol):
 
 
 def compare(
-    source: Any,
+    source: Any = None,
     *,
     recipes: str | Recipe | Iterable[str | Recipe],
     queries: str | Path | None = None,
@@ -58,6 +58,9 @@ def compare(
     cache: Encodings | None = None,
     runs: str | Path | None = None,
     text_column: str | None = None,
+    pairs: str | Path | None = None,
+    labels: str | Path | None = None,
+    split: str = "test",
 ) -> Comparison:
     """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
 
@@ -67,9 +70,22 @@ def compare(
     measure: the one that decides. runs: a folder for one TREC run a recipe. text_column: as in `cenote.create`.
     Documents are read once, and what recipes share is encoded once.
 
+    In place of documents, texts alone: pairs (two texts and how alike they are: Spearman's correlation decides) or
+    labels (a text and its class: the accuracy of a linear classifier), each a file or a folder with one file a split,
+    of which `split` is asked.
+
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
     """
+    if pairs is not None or labels is not None:
+        if source is not None or (pairs is not None and labels is not None):
+            raise ValueError("give one of a source of documents, pairs and labels")
+        from cenote.measure.comparing_texts import classes_task, compare_texts, pairs_task
+
+        asked = pairs_task(pairs, split) if pairs is not None else classes_task(str(labels), split, seed)
+        return compare_texts(asked, recipes, margin=margin, seed=seed, progress=progress, cache=cache)
+    if source is None:
+        raise ValueError("source is missing; give documents or a collection, or else pairs or labels")
     grid = recipes_of(recipes)
     wanted = [str(recipe) for recipe in grid]
     task = RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
@@ -98,7 +114,7 @@ def compare(
         if out is not None and best is not None:
             shutil.move(best, out)
     units = {unit: bound.describe(unit) for unit in bound.units}
-    return Comparison(results, units, measure, margin, seed, bound.statistic)
+    return Comparison(results, units, measure, margin, seed, bound.statistic, bound.unit_name)
 
 
 def _beside(source: Any, out: str | Path | None) -> Path | None:
@@ -141,7 +157,7 @@ def _base(source: Any, wanted: list[str], place: Path, meter: Metered, text_colu
 
 def _measure_all(
     base: Base,
-    task: Task,
+    task: Task[System],
     wanted: list[str],
     place: Path,
     meter: Metered,
@@ -178,7 +194,7 @@ def _measure_all(
     return results, None if best is None else best[2]
 
 
-def _measure_one(base: Base, task: Task, recipe: str, folder: Path, meter: Metered, run: Path | None) -> Result:
+def _measure_one(base: Base, task: Task[System], recipe: str, folder: Path, meter: Metered, run: Path | None) -> Result:
     meter.reset()
     began = time.perf_counter()
     built = base.reindex(recipe, folder, cache=meter)
@@ -199,7 +215,7 @@ def _measure_one(base: Base, task: Task, recipe: str, folder: Path, meter: Meter
         built.close()
 
 
-def _rank_of(result: Result, task: Task, measure: str) -> tuple[float, float]:
+def _rank_of(result: Result, task: Task[System], measure: str) -> tuple[float, float]:
     """What the best is greatest in: the score, then how few bytes."""
     assert result.records is not None
     return task.statistic(result.records.values[measure]), -(result.bytes_per_document or 0.0)

@@ -25,6 +25,7 @@ TITLES = {
     "recall_at_10": "recall@10",
     "recall_at_100": "recall@100",
     "map": "MAP",
+    "spearman": "Spearman",
 }
 
 
@@ -61,7 +62,7 @@ class Comparison:
     """Recipes measured on the same units, the first of them the baseline.
 
     results: in the order the recipes were given. units: unit -> what a person calls it. measure: the one that decides.
-    margin: what a recipe may lose and still count as not worse.
+    margin: what a recipe may lose and still count as not worse. unit: what the task calls a unit.
     """
 
     results: Sequence[Result]
@@ -70,6 +71,7 @@ class Comparison:
     margin: float = 0.01
     seed: int = 0
     statistic: Statistic = field(default=mean, repr=False)
+    unit: str = "question"
 
     @cached_property
     def _ran(self) -> list[int]:
@@ -136,6 +138,7 @@ class Comparison:
             margin=self.margin,
             measure=self.title,
             scores=[self.scores[contender.name] for contender in self._contenders],
+            unit=self.unit,
         )
 
     @property

@@ -35,6 +35,7 @@ class RetrievalTask:
 
     measures: Sequence[str] = ("ndcg_at_10", "mrr_at_10", "recall_at_10", "recall_at_100", "map")
     statistic: Callable[[Float64], float] = staticmethod(mean)
+    unit_name = "question"
 
     def __init__(self, questions: Iterable[Question], *, named: bool = False) -> None:
         answered = [question for question in questions if question.answered]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cenote.arrays import Float32
 
 Float64: TypeAlias = NDArray[np.float64]
 Ranking: TypeAlias = list[tuple[str, float]]
@@ -20,7 +22,8 @@ Listener: TypeAlias = Callable[[str, Ranking], None]
 Progress: TypeAlias = Callable[[int], None]
 """Told how many more units are done."""
 Statistic: TypeAlias = Callable[[Float64], float]
-"""records (n,) or (n, m) -> one number."""
+"""records (n,) or (n, m) -> one number. One with a method `of_resamples(records, counts (r, n)) -> (r,)`, for records
+that stand counts[i, j] times in resample i, is not called for every resample."""
 
 
 class System(Protocol):
@@ -38,7 +41,17 @@ class Records:
     values: Mapping[str, Float64]
 
 
-class Task(Protocol):
+class Vectorial(Protocol):
+    """What is asked where there are texts and no documents: vectors of unit length."""
+
+    def vectors(self, texts: Sequence[str]) -> Float32:
+        """Return (n, d), row i from text i."""
+
+
+S = TypeVar("S", contravariant=True)
+
+
+class Task(Protocol[S]):
     """Units with a known answer, and the measures of a system on them."""
 
     @property
@@ -50,6 +63,10 @@ class Task(Protocol):
         """The keys of the records."""
 
     @property
+    def unit_name(self) -> str:
+        """What a unit is called: question, pair, text."""
+
+    @property
     def queries(self) -> Sequence[str]:
         """Texts to time a system with, one at a time."""
 
@@ -57,7 +74,7 @@ class Task(Protocol):
     def statistic(self) -> Statistic:
         """What makes one number of the records of a measure."""
 
-    def score(self, system: System, *, listener: Listener | None = None, progress: Progress | None = None) -> Records:
+    def score(self, system: S, *, listener: Listener | None = None, progress: Progress | None = None) -> Records:
         """Return the records of a system; `listener` hears every ranking, where the task makes rankings."""
 
     def describe(self, unit: str) -> str:

@@ -43,12 +43,13 @@ def verdict(
     margin: float,
     measure: str,
     scores: Sequence[float],
+    unit: str = "question",
 ) -> str:
-    """Return the verdict on recipes that were measured on the same questions.
+    """Return the verdict on recipes that were measured on the same questions, or what the task calls its units.
 
     found: the bootstrap of the contenders, in their order; None for fewer than 10 questions. scores: theirs.
     """
-    said = [_on_what_ran(contenders, found, units, margin, measure, scores)]
+    said = [_on_what_ran(contenders, found, _counted(units, unit), units, margin, measure, scores)]
     said += [f"{_quoted(failure.name)} did not run: {failure.reason.splitlines()[0]}." for failure in failures[:_NAMED]]
     if len(failures) > _NAMED:
         said.append(f"{len(failures) - _NAMED} more did not run.")
@@ -74,6 +75,7 @@ def settling(contenders: Sequence[Contender], found: Bootstrap, margin: float) -
 def _on_what_ran(
     contenders: Sequence[Contender],
     found: Bootstrap | None,
+    on: str,
     units: int,
     margin: float,
     measure: str,
@@ -82,21 +84,19 @@ def _on_what_ran(
     if not contenders:
         return "No recipe ran."
     if len(contenders) == 1:
-        score = f"{_quoted(contenders[0].name)} has {measure} {scores[0]:.3f} on {_questions(units)}"
+        score = f"{_quoted(contenders[0].name)} has {measure} {scores[0]:.3f} on {on}"
         return f"{score}; there is nothing to compare it with."
     if found is None:
         more = LEAST_UNITS - units
-        return (
-            f"{_questions(units)} cannot tell recipes apart: judge at least {LEAST_UNITS}, {more} more, for a verdict."
-        )
+        return f"{on} cannot tell recipes apart: judge at least {LEAST_UNITS}, {more} more, for a verdict."
     close, best = _close(found), found.winner
     if not close:
-        return _alone(contenders, found, units, measure)
+        return _alone(contenders, found, on, measure)
     return " ".join(
         filter(
             None,
             [
-                _tied(contenders, found, [best, *close], units),
+                _tied(contenders, found, [best, *close], on),
                 _behind(contenders, found, [best, *close]),
                 _smallest(contenders, found, [best, *close]),
                 _advice(contenders, found, margin),
@@ -112,7 +112,7 @@ def _close(found: Bootstrap) -> list[int]:
     return [i for i in order if i != found.winner and not apart[i]]
 
 
-def _alone(contenders: Sequence[Contender], found: Bootstrap, units: int, measure: str) -> str:
+def _alone(contenders: Sequence[Contender], found: Bootstrap, on: str, measure: str) -> str:
     best = found.winner
     rest = [i for i in range(len(contenders)) if i != best]
     next_best = max(rest, key=lambda i: found.scores[i])
@@ -120,22 +120,22 @@ def _alone(contenders: Sequence[Contender], found: Bootstrap, units: int, measur
     by = f"by {lead:.3f} {measure} (at least {least:.3f})"
     winner, second = _quoted(contenders[best].name), _quoted(contenders[next_best].name)
     if len(rest) == 1:
-        head = f"{winner} is better than {second} on these {_questions(units)}, {by}"
+        head = f"{winner} is better than {second} on these {on}, {by}"
     else:
-        others = f"each of the other {len(rest)} on these {_questions(units)}"
+        others = f"each of the other {len(rest)} on these {on}"
         head = f"{winner} is better than {others}; {second} is next, {by}"
     smaller = contenders[best].bytes / contenders[next_best].bytes if contenders[next_best].bytes else 1.0
     return f"{head}{f'; {second} is {_times(smaller)} smaller' if smaller >= _SMALLER else ''}."
 
 
-def _tied(contenders: Sequence[Contender], found: Bootstrap, group: list[int], units: int) -> str:
+def _tied(contenders: Sequence[Contender], found: Bootstrap, group: list[int], on: str) -> str:
     names = _listed([contenders[i].name for i in group])
     if all(found.identical[group[0], i] for i in group):
-        return f"{names} score the same on every one of these {_questions(units)}."
+        return f"{names} score the same on every one of these {on}."
     if len(group) <= _NAMED:
-        return f"{names} cannot be told apart on these {_questions(units)}."
+        return f"{names} cannot be told apart on these {on}."
     best = _quoted(contenders[group[0]].name)
-    return f"{len(group)} recipes cannot be told apart on these {_questions(units)}; {best} scores highest."
+    return f"{len(group)} recipes cannot be told apart on these {on}; {best} scores highest."
 
 
 def _behind(contenders: Sequence[Contender], found: Bootstrap, group: list[int]) -> str:
@@ -184,8 +184,8 @@ def _listed(names: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
-def _questions(units: int) -> str:
-    return f"{units:,} question{'' if units == 1 else 's'}"
+def _counted(units: int, unit: str) -> str:
+    return f"{units:,} {unit}{'' if units == 1 else 's'}"
 
 
 def _times(ratio: float) -> str:
