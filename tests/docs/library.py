@@ -1,9 +1,9 @@
 """What the pages of the documentation are about: folders of real documents, made of the docstrings of this Python.
 
-    reports/        a PDF a module, a page a docstring
-    docs/           the same, and Markdown files
-    cranfield/      a BEIR folder
-    questions.csv   the first lines of docstrings that their pages lack: question, document, page
+reports/        a PDF a module, a page a docstring
+docs/           the same, and Markdown files
+cranfield/      a BEIR folder
+questions.csv   the first lines of docstrings that their pages lack: question, document, page
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from cenote.cli.docstrings import Docstring, collect, known_items
 from printing import pdf
 
+from cenote.cli.docstrings import Docstring, collect, known_items
 
-def build(folder: Path, *, docstrings: int, pdfs: int, questions: int, markdown: int) -> None:
-    """Write everything into a folder: `pdfs` modules of the first so many docstrings, `markdown` files."""
+
+def build(folder: Path, *, docstrings: int, pdfs: int, most_pages: int, questions: int, markdown: int) -> None:
+    """Write everything into a folder: of the first so many docstrings, so many PDFs and Markdown files."""
     found = collect(docstrings)
     modules: dict[str, list[Docstring]] = defaultdict(list)
     for one in found:
-        modules[f"{one.file.parent.name}/{one.file.stem}" if one.name.count(".") > 2 else one.file.stem].append(one)
-    printed = dict(sorted(modules.items(), key=lambda item: -len(item[1]))[:pdfs])
+        modules[_module(one)].append(one)
+    most = sorted(modules.items(), key=lambda item: -len(item[1]))[:pdfs]
+    printed = {name: pages[:most_pages] for name, pages in most}
     asked = known_items([one for pages in printed.values() for one in pages], questions)
     rows = []
     for name, pages in printed.items():
@@ -39,9 +41,14 @@ def build(folder: Path, *, docstrings: int, pdfs: int, questions: int, markdown:
     _beir(folder / "cranfield", found[:markdown], known_items(found[:markdown], questions))
 
 
+def _module(one: Docstring) -> str:
+    package = one.file.parent / "__init__.py"
+    return f"{one.file.parent.name}/{one.file.stem}" if package.exists() else one.file.stem
+
+
 def _beir(folder: Path, found: list[Docstring], asked: list[Docstring]) -> None:
     (folder / "qrels").mkdir(parents=True)
-    texts = [{"_id": one.name, "text": one.body[:400] if one in asked else one.summary} for one in found]
+    texts = [{"_id": one.name, "text": one.body[:200] if one in asked else one.summary} for one in found]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": o.name, "text": o.summary}) + "\n" for o in asked))
     judged = "".join(f"{one.name}\t{one.name}\t1\n" for one in asked)
