@@ -69,7 +69,7 @@ def test_an_encoder_that_refuses_names_the_text(folder: Path) -> None:
 
 
 def test_a_text_is_named_by_its_number_over_windows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cenote.encode.encoder._WINDOW", 4)
+    monkeypatch.setattr("cenote.encode.windows._WINDOW", 4)
     strict = Encoder(str(folder), dtype="fp32", device="cpu", overflow="error")
     texts = ["a"] * 9 + ["b", LONG]
     with pytest.raises(ValueError, match="text 10 is"):

@@ -50,9 +50,9 @@ def test_row_i_is_text_i_whatever_stands_beside_it(
 
 def test_rows_keep_their_order_over_many_windows(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = encoder.encode(TEXTS * 3)
-    monkeypatch.setattr("cenote.encode.encoder._WINDOW", 5)
+    monkeypatch.setattr("cenote.encode.windows._WINDOW", 5)
     np.testing.assert_allclose(encoder.encode(TEXTS * 3), expected, atol=1e-6)
-    monkeypatch.setattr("cenote.encode.encoder._CHARACTERS", 40)
+    monkeypatch.setattr("cenote.encode.windows._CHARACTERS", 40)
     np.testing.assert_allclose(encoder.encode(TEXTS * 3), expected, atol=1e-6)
 
 

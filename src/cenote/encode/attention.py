@@ -18,6 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cenote.arrays import Int64
+from cenote.kernels.machine import has_wide_vectors
+
+FEW = 256
+"""Tokens of a batch below which torch computes it: loading compiled kernels takes longer than they would save."""
 
 
 class Attention:
@@ -29,7 +33,7 @@ class Attention:
 
     def over(self, offsets: Int64) -> Callable[[Tensor], Tensor]:
         """Return the function qkv (M, 3 D) -> (M, D) for rows with these borders, int64 (B + 1)."""
-        if self.kernel == "ragged":
+        if self.kernel == "ragged" and offsets[-1] >= FEW:
             from cenote.kernels.attention import attend
 
             return lambda qkv: attend(qkv, offsets, self.heads)
@@ -65,9 +69,8 @@ class Attention:
 
 def _kernel(dim: int, heads: int, device: torch.device, dtype: torch.dtype) -> str:
     if device.type == "cpu":
-        from cenote.kernels.attention import computes
-
-        return "ragged" if computes(str(dtype).removeprefix("torch."), dim, heads) else "grouped"
+        fits = dim % heads == 0 and dim // heads % 32 == 0
+        return "ragged" if fits and has_wide_vectors(str(dtype).removeprefix("torch.")) else "grouped"
     native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     return "varlen" if native and dtype == torch.bfloat16 and find_spec("torch.nn.attention.varlen") else "grouped"
 

@@ -67,12 +67,16 @@ class PackedBert:
         self.concurrent = device.type == "cpu"
         self._attention = Attention(self.dim, config["num_attention_heads"], device, dtype)
         eps: float = config["layer_norm_eps"]
-        self._words = take("embeddings.word_embeddings.weight")
+        # on a CPU the table stays in its file, and only the rows that are asked for are read and converted
+        words = weights[prefix + "embeddings.word_embeddings.weight"]
+        self._words = words if device.type == "cpu" else words.to(device, dtype)
         self._places = (
             take("embeddings.position_embeddings.weight") + take("embeddings.token_type_embeddings.weight")[0]
         )
         self._norm = Norm(take("embeddings.LayerNorm.weight"), take("embeddings.LayerNorm.bias"), eps)
         self._layers = [_layer(take, f"encoder.layer.{i}.", eps) for i in range(self.depth)]
+        products = "prepacked" if self._layers[0].qkv.prepacked else "plain"
+        self.computed_by = f"packed rows, {products} products, {self._attention.kernel} attention"
 
     @torch.inference_mode()
     def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
@@ -80,7 +84,7 @@ class PackedBert:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         places = torch.from_numpy(np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)).to(self.device)
         attend = self._attention.over(offsets)
-        h = self._norm(self._words[ids], self._places[places])
+        h = self._norm(self._words[ids].to(self.dtype), self._places[places])
         found = {0: h} if 0 in layers else {}
         for i, layer in enumerate(self._layers, 1):
             a = layer.norm_1(layer.attended(attend(layer.qkv(h))), h)
@@ -92,8 +96,8 @@ class PackedBert:
 
 def _layer(take: Callable[[str], Tensor], prefix: str, eps: float) -> _Layer:
     def product(*names: str, gelu: bool = False) -> Product:
-        weight = torch.cat([take(f"{prefix}{name}.weight") for name in names])
-        return Product(weight, torch.cat([take(f"{prefix}{name}.bias") for name in names]), gelu=gelu)
+        weights, biases = ([take(f"{prefix}{name}.{part}") for name in names] for part in ("weight", "bias"))
+        return Product(torch.cat(weights) if weights[1:] else weights[0], torch.cat(biases), gelu=gelu)
 
     def norm(name: str) -> Norm:
         return Norm(take(f"{prefix}{name}.weight"), take(f"{prefix}{name}.bias"), eps)

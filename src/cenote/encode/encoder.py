@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ from cenote.encode.device import resolved, usable
 from cenote.encode.overflow import Overflow
 from cenote.encode.states import States
 from cenote.encode.tokens import Tokens
+from cenote.encode.windows import windows
 from cenote.encode.workers import in_order
 from cenote.kernels import threads
 from cenote.pool.base import Pooler
@@ -34,10 +36,6 @@ Role: TypeAlias = Literal["query", "document"]
 Pool: TypeAlias = str | Pooler | None
 Progress: TypeAlias = Callable[[int], None]
 
-_WINDOW = 4096
-"""Texts that are tokenised and sorted together: enough to fill batches of one length, few enough to hold."""
-_CHARACTERS = 2**23
-"""Characters after which a window ends early, so that long documents do not fill the memory."""
 _TOKENS = {"cpu": 2048}
 """Tokens of a batch by default: few enough for a thread's caches on a CPU."""
 _MORE_TOKENS = 65_536
@@ -126,6 +124,11 @@ class Encoder:
         return self._parts.head_dim or self.pooling.out_dim(self._parts.model.dim)
 
     @property
+    def computed_by(self) -> str:
+        """What computes the states, in words: the packed path and its kernels, or transformers as it is."""
+        return self._parts.model.computed_by
+
+    @property
     def dim(self) -> int:
         """Dimensions of the model's own vectors."""
         return self.truncate_dim or self._full_dim
@@ -195,15 +198,10 @@ class Encoder:
         wanted = self._layers(layers)
         tasks = (
             partial(self._batch, rows, tokens, wanted, len(self.prompt(role)), first)
-            for first, window in _windows(texts)
+            for first, window in windows(texts)
             for rows, tokens in self._batches(window, role, range(first, first + len(window)))
         )
-        yield from in_order(tasks, concurrent=self._concurrent)
-
-    @property
-    def _concurrent(self) -> bool:
-        """Whether several threads may compute with the model at the same time."""
-        return getattr(self._parts.model, "concurrent", False)
+        yield from in_order(tasks, concurrent=self._parts.model.concurrent)
 
     def _layers(self, layers: Collection[int] | None) -> tuple[int, ...]:
         asked = (-1,) if layers is None else layers
@@ -226,7 +224,7 @@ class Encoder:
             self.report.count(len(one), one.cut, often)
         left = sum(map(len, tokens))
         # so that all threads finish at about the same time, each batch is a small share of what is left
-        share = 2 * threads.count() if self._concurrent else 1
+        share = 2 * threads.count() if self._parts.model.concurrent else 1
         batch: list[int] = []
         held = 0
         for row in np.argsort([-len(one) for one in tokens], kind="stable"):
@@ -299,7 +297,7 @@ class Encoder:
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
         tasks = self._vector_tasks(given, role, poolers, normalize_embeddings)
         with bar(len(given), show_progress) as drawn:
-            for places, vectors in in_order(tasks, concurrent=self._concurrent):
+            for places, vectors in in_order(tasks, concurrent=self._parts.model.concurrent):
                 for x, part in zip(out, vectors, strict=True):
                     x[places] = part
                 drawn(len(places))
@@ -326,6 +324,12 @@ class Encoder:
             raise TypeError(f"pool must be a word, a Pooler or None, not {type(pool).__name__}")
         return False, pooler.to(self._device)
 
+    def _read_by(self, pooler: Pooler) -> tuple[int, ...]:
+        """The layers that a pooler reads, in its order."""
+        if pooler.reads == "all":
+            return tuple(range(1, self.depth + 1)) or (0,)
+        return self._layers((-1,) if isinstance(pooler.reads, str) else pooler.reads)
+
     def _dim_of(self, pooler: Pooler, own: bool) -> int:
         full = self._full_dim if own else pooler.out_dim(self._parts.model.dim)
         return min(full, self.truncate_dim or full)
@@ -334,7 +338,7 @@ class Encoder:
         self, texts: list[str], role: Role, poolers: list[tuple[bool, Pooler]], normalise: bool | None
     ) -> Iterator[Callable[[], tuple[Int64, list[Float32]]]]:
         """Yield what gives (places (n,), vectors (n, d) a pooler), one batch of texts each."""
-        for first, window in _windows(texts):
+        for first, window in windows(texts):
             times = Counter(window)
             number = {text: i for i, text in enumerate(times)}
             of = np.array([number[text] for text in window])
@@ -354,9 +358,14 @@ class Encoder:
         poolers: list[tuple[bool, Pooler]],
         normalise: bool | None,
     ) -> tuple[Int64, list[Float32]]:
-        x, offsets = self._batch(rows, tokens, (self.depth,), prompt, 0).kept()
+        wanted = [self._read_by(pooler) for _, pooler in poolers]
+        states = self._batch(rows, tokens, tuple(sorted({*chain(*wanted)})), prompt, 0)
         times = [len(place) for place in places]
-        found = [self._vectors(x, offsets, own, pooler, normalise) for own, pooler in poolers]
+        found = []
+        for (own, pooler), layers in zip(poolers, wanted, strict=True):
+            read = [states.kept(layer) for layer in layers]
+            x = torch.stack([x for x, _ in read]) if pooler.reads_layers else read[0][0]
+            found.append(self._vectors(x, read[0][1], own, pooler, normalise))
         return np.concatenate(places), [np.repeat(vectors, times, axis=0) for vectors in found]
 
     @torch.inference_mode()
@@ -372,23 +381,6 @@ class Encoder:
             pooled = torch.nn.functional.normalize(pooled, dim=1)
         found: Float32 = pooled.cpu().numpy()
         return found
-
-
-def _windows(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the first text, texts) of each window."""
-    if isinstance(texts, str):
-        raise TypeError("texts must be a list of strings, not one string")
-    first, held, size = 0, list[str](), 0
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {row} must be a string, not {type(text).__name__}")
-        held.append(text)
-        size += len(text)
-        if len(held) == _WINDOW or size > _CHARACTERS:
-            yield first, held
-            first, held, size = row + 1, [], 0
-    if held:
-        yield first, held
 
 
 def _after_prompt(inside: np.ndarray[Any, np.dtype[np.bool_]], lengths: list[int]) -> np.ndarray[Any, Any]:

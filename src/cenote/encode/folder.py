@@ -47,6 +47,10 @@ class Model(Protocol):
     dim: int
     depth: int
     device: torch.device
+    computed_by: str
+    """What computes, in words."""
+    concurrent: bool
+    """Whether several threads may compute at the same time, each a batch of its own."""
 
     def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
         """Return the states of the asked layers."""

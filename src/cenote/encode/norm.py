@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cenote.encode.attention import FEW
 from cenote.kernels import threads
 
 
@@ -16,22 +17,23 @@ class Norm:
     """x (M, D), r (M, D) -> (M, D)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
-        self._weight, self._bias, self._eps = weight, bias, eps
-        self._wide = weight.float().cpu().numpy(), bias.float().cpu().numpy()
+        self._weight, self._bias, self._eps = weight.float(), bias.float(), eps
 
     def __call__(self, x: Tensor, r: Tensor) -> Tensor:
         """Return y."""
-        if x.device.type != "cpu":
-            return F.layer_norm(x + r, (x.shape[1],), self._weight, self._bias, self._eps)
+        if x.device.type != "cpu" or len(x) < FEW:
+            h = x.float() + r.float()
+            return F.layer_norm(h, (x.shape[1],), self._weight, self._bias, self._eps).to(x.dtype)
         from cenote.kernels.norms import add_norm
 
         out = torch.empty_like(x)
         kind = torch.uint16 if x.dtype == torch.bfloat16 else x.dtype
+        wide = self._weight.numpy(), self._bias.numpy()
         a, b, y = (tensor.view(kind).numpy() for tensor in (x, r, out))
 
         def run(start: int, stop: int) -> None:
             part = slice(start, stop)
-            add_norm(a[part], b[part], *self._wide, self._eps, y[part])
+            add_norm(a[part], b[part], *wide, self._eps, y[part])
 
         threads.over_ranges(run, len(x), least=256)
         return out

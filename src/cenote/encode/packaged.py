@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from hashlib import file_digest
 from pathlib import Path
 
@@ -58,6 +60,24 @@ PACKAGED = {
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file, read in pieces."""
+    """Return the sha256 of a file; a file that has not changed since is not read again."""
+    return begun_digest(path).result()
+
+
+def begun_digest(path: Path) -> Future[str]:
+    """Begin to read a file for its sha256, beside what the caller goes on with."""
+    found = path.stat()
+    return _digest(path.absolute(), found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> Future[str]:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="cenote-digest")
+    found = pool.submit(_read_digest, path)
+    pool.shutdown(wait=False)
+    return found
+
+
+def _read_digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,9 @@ class PlainTransformer:
     Raises ValueError where the folder holds no safetensors weights: nothing else is opened.
     """
 
+    computed_by = "transformers, in padded batches"
+    concurrent = False
+
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> None:
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 

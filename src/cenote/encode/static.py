@@ -16,6 +16,8 @@ class StaticTable:
     """
 
     depth = 0
+    computed_by = "rows of a table"
+    concurrent = False
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         from safetensors.torch import load_file

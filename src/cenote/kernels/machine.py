@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from functools import cache
 from pathlib import Path
@@ -17,15 +18,29 @@ def described() -> dict[str, str]:
     import numba
     import torch
 
+    from cenote.kernels import simd
+
     model, flags = _processor()
     return {
         "cpu": model,
         "instructions": " ".join(flag for flag in _TOLD_APART if flag in flags) or "unknown",
+        "scans": simd.instructions(),
         "threads": str(count()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "torch": torch.__version__,
         "numba": numba.__version__,
     }
+
+
+@cache
+def has_wide_vectors(dtype: str) -> bool:
+    """Whether compiled kernels have registers of 16 floats ("float32"), and products of bf16 pairs ("bfloat16")."""
+    import torch
+
+    if os.environ.get("NUMBA_CPU_NAME"):
+        return False  # compiled for another processor than this one
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return wide and (dtype == "float32" or (dtype == "bfloat16" and torch.cpu._is_avx512_bf16_supported()))
 
 
 def _processor() -> tuple[str, frozenset[str]]:
