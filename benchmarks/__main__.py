@@ -44,6 +44,8 @@ def hold(name: str, repeats: int | None, keep: bool) -> None:
         date = datetime.date.today().isoformat()
         stored = {"heading": heading, "date": date, "machine": machine, "contests": results}
         Path(table.RESULTS / f"{name}.json").write_text(json.dumps(stored, indent=1) + "\n")
+        if hasattr(module, "draw"):
+            module.draw(results, table.RESULTS / f"{name}.png")
 
 
 main()

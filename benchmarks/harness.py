@@ -28,7 +28,7 @@ class Contest:
 
     contestants: {name: setup}, the first being ours or what the others are measured against. A setup is a function of
     the module that calls `contest`, named with its arguments, that returns the turn. A setup that raises ImportError
-    is left out and named.
+    is left out and named. warm: whether a turn that does not count comes first.
     """
 
     title: str
@@ -37,6 +37,7 @@ class Contest:
     contestants: Mapping[str, tuple[Any, ...]]
     repeats: int = 5
     note: str = ""
+    warm: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,12 @@ class _Process:
 
 
 def run(contest: Contest, repeats: int | None = None) -> Result:
-    """Hold the contest: one turn each to warm up, then `repeats` rounds."""
+    """Hold the contest: one turn each to warm up where it wants that, then `repeats` rounds."""
     processes = [_Process(name, given[0], tuple(given[1:])) for name, given in contest.contestants.items()]
     ready = [process for process in processes if process.missing is None]
     seconds: dict[str, list[float]] = {process.name: [] for process in ready}
     told: dict[str, dict[str, float]] = {}
-    for turn in range((repeats or contest.repeats) + 1):
+    for turn in range(int(not contest.warm), (repeats or contest.repeats) + 1):
         for process in ready:
             answer = process.turn()
             if turn:

@@ -47,6 +47,8 @@ def write() -> None:
         parts += ["", f"### {stored['heading']}", "", f"Measured {stored['date']} on {machine}.", ""]
         for result in stored["contests"]:
             parts += [*lines(result), ""]
+        if path.with_suffix(".png").exists():
+            parts += [f"![{stored['heading']}](results/{path.stem}.png)", ""]
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(_BEGIN)
     after = rest.partition(_END)[2]
