@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cenote import registry
 from cenote.arrays import Hits
-from cenote.compress import Codec
+from cenote.compress import Codec, Int8
 from cenote.index import Flat, flat
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -223,3 +223,28 @@ def test_no_queries_have_no_hits(word: str, options: dict[str, Any]) -> None:
     hits = index.search(np.zeros((0, 6), np.float32), 3)
     assert hits.ids.shape == hits.scores.shape == (0, 3)
     assert len(hits) == 0
+
+
+class Unknown(Int8):
+    """Codes that no kernel knows."""
+
+    def kernel(self, queries: Matrix, dim: int) -> None:  # type: ignore[override]
+        return None
+
+
+@pytest.mark.parametrize("kept", [None, 0.0, 0.3])
+@pytest.mark.usefixtures("small_blocks")
+def test_codes_that_no_kernel_knows_are_scored_by_their_codec(kept: float | None) -> None:
+    x, queries = eighths(60, 9), eighths(5, 9, seed=1)
+    keep = None if kept is None else np.random.default_rng(2).random(60) < kept
+    index, known = Flat.build(x, codec=Unknown()), Flat.build(x, codec="int8")
+    assert_equal(index.search(queries, 12, keep=keep), known.search(queries, 12, keep=keep))
+    ids = np.array([[3, -1, 59]] * 5)
+    assert np.array_equal(index.score(queries, ids), known.score(queries, ids))
+
+
+def test_many_hits_take_the_queries_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, queries = Flat.build(eighths(50, 6)), eighths(7, 6, seed=1)
+    whole = index.search(queries, 40)
+    monkeypatch.setattr(flat, "TILE_HITS", 90)
+    assert_equal(index.search(queries, 40), whole)

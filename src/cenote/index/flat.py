@@ -2,8 +2,8 @@
 
     score(q, x) = <q, decode(code(x))>        or the integer form of it that the codec brings
 
-Rows are scored in blocks against a tile of queries, and each block is offered to a running best-k, so memory is bounded
-whatever the number of rows: tile · block · 4 bytes of scores and one decoded block.
+Pieces of rows are shared out among threads; each scores its pieces against a tile of queries and keeps the best k
+(`kernels.scan`), so memory is bounded whatever the number of rows. Rows that are not kept are never read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cenote.kernels.topk import TopK
 
 BLOCK_ROWS = 16_384
 TILE_QUERIES = 256
-GATHER_BELOW = 0.25  # of the rows kept: from here on, reading scattered rows beats scanning past the others
+TILE_HITS = 1 << 22  # of k hits a query: what a thread keeps while it scans is four times as many words
 
 
 class Flat(Index):
@@ -70,41 +70,28 @@ class Flat(Index):
         """Return the k best rows of each query (q, d); see `Index.search`."""
         k = checked_k(k)
         x = checked(np.asarray(queries), "queries", self.dim)
-        rows = self._rows_to_gather(keep)
-        most = min(k, len(self) if rows is None else len(rows))
-        found = [self._tile(x[i : i + TILE_QUERIES], most, keep, rows) for i in range(0, len(x), TILE_QUERIES)]
+        there = len(self) if keep is None else int(np.count_nonzero(checked_keep(keep, len(self))))
+        most = min(k, there)
         ids = np.full((len(x), k), -1, np.int64)
         scores = np.full((len(x), k), -np.inf, np.float32)
-        if found:
-            ids[:, :most] = np.concatenate([hits.ids for hits in found])
-            scores[:, :most] = np.concatenate([hits.scores for hits in found])
+        tile = max(1, min(TILE_QUERIES, TILE_HITS // max(1, most)))
+        for start in range(0, len(x) if most else 0, tile):
+            some = slice(start, start + tile)
+            kernel = self.codec.kernel(x[some], self.dim)
+            if kernel is None:
+                hits = self._by_blocks(x[some], most, keep)
+            else:
+                hits = kernel.best(self._parts, most, keep, BLOCK_ROWS)
+            ids[some, :most], scores[some, :most] = hits.ids, hits.scores
         return Hits(ids, scores, (ids >= 0).sum(axis=1))
 
-    def _rows_to_gather(self, keep: Bool | None) -> Int64 | None:
-        """Return the kept rows where they are few, None where scanning everything is cheaper."""
-        if keep is None:
-            return None
-        rows = np.flatnonzero(checked_keep(keep, len(self)))
-        return rows if len(rows) < GATHER_BELOW * len(self) else None
-
-    def _tile(self, queries: Float32, k: int, keep: Bool | None, rows: Int64 | None) -> Hits:
-        top = TopK(len(queries), k)
-        if k == 0:
-            return top.hits()
-        kernel = self.codec.kernel(queries, self.dim)
-        if kernel is not None:
-            return kernel.best(self._parts, k, keep, BLOCK_ROWS)
-        score = self.codec.scorer(queries, self.dim)
-        if rows is not None:
-            for start in range(0, len(rows), BLOCK_ROWS):
-                top.push(score(self.codes(rows[start : start + BLOCK_ROWS])), start)
-            return top.hits(rows)
-        for part, first in zip(self._parts, self._starts, strict=False):
-            for start in range(0, len(part["codes"]), BLOCK_ROWS):
-                block = {name: array[start : start + BLOCK_ROWS] for name, array in part.items()}
-                at = int(first) + start
-                top.push(score(block), at, None if keep is None else keep[at : at + len(block["codes"])])
-        return top.hits()
+    def _by_blocks(self, queries: Float32, k: int, keep: Bool | None) -> Hits:
+        """Search codes that no kernel knows: every block is scored by the codec and offered."""
+        top, score = TopK(len(queries), k), self.codec.scorer(queries, self.dim)
+        rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            top.push(score(self.codes(rows[start : start + BLOCK_ROWS])), start)
+        return top.hits(rows)
 
     def codes(self, rows: Int64) -> Codes:
         """Return the codes of rows, in the order given.

@@ -38,6 +38,14 @@ def features() -> frozenset[str]:
     return frozenset(one[1:] for one in text.split(",") if one.startswith("+"))
 
 
+def instructions() -> str:
+    """Return the instructions that the scans are made of here."""
+    if "avx512f" in features():
+        return "AVX-512 with VNNI" if has_vnni() else "AVX-512"
+    names = {"avx2": "AVX2", "neon": "NEON"}
+    return next((name for feature, name in names.items() if feature in features()), "plain")
+
+
 def has_vnni() -> bool:
     """Whether four products of bytes a lane are one instruction."""
     return {"avx512f", "avx512bw", "avx512vnni"} <= features()
