@@ -1,6 +1,8 @@
 """A collection that is served: small, and easy to tell apart."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,22 @@ def served(place: Path, **gate: Any) -> Iterator[tuple[Service, "Client"]]:
     """Serve a collection to a client in this process."""
     with Service(place) as service:
         yield service, Client(application(service, **gate))
+
+
+@contextmanager
+def listening(app: Any, **options: Any) -> Iterator[str]:
+    """Serve an application on a port of this machine; yield its address."""
+    import uvicorn
+
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **options))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 class Client:

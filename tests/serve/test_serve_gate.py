@@ -2,14 +2,13 @@
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from served import TEXTS, collection, refused, served
+from served import TEXTS, collection, listening, refused, served
 
 from cenote.serve import Service, application, gate, limits
 from cenote.serve.gate import LOOPBACK
@@ -119,22 +118,14 @@ def test_a_body_that_does_not_come_is_not_waited_for(place: Path, monkeypatch: p
 
 
 @contextmanager
-def listening(place: Path) -> Iterator[int]:
-    """Serve on a port of this machine, as `cenote serve` does; yield it."""
-    import uvicorn
-
+def connected(place: Path) -> Iterator[socket.socket]:
+    """Serve as `cenote serve` does, and yield a connection to it."""
     from cenote.serve.patience import PatientProtocol
 
-    with Service(place) as service, socket.create_server(("127.0.0.1", 0)) as bound:
-        config = uvicorn.Config(application(service), http=PatientProtocol, lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            yield bound.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
+    with Service(place) as service, listening(application(service), http=PatientProtocol) as address:
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            yield connection
 
 
 def _until_closed(connection: socket.socket) -> bytes:
@@ -154,7 +145,7 @@ def test_a_request_that_does_not_come_is_not_waited_for(
     place: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.3)
-    with listening(place) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+    with connected(place) as slow:
         slow.sendall(sent)
         began = time.monotonic()
         said = _until_closed(slow)
@@ -165,7 +156,7 @@ def test_a_request_that_does_not_come_is_not_waited_for(
 
 def test_a_client_of_a_byte_at_a_time_is_let_go(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.3)
-    with listening(place) as port, socket.create_connection(("127.0.0.1", port)) as slow:
+    with connected(place) as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         with pytest.raises(OSError):  # noqa: PT012
             for _ in range(100):
@@ -176,7 +167,7 @@ def test_a_client_of_a_byte_at_a_time_is_let_go(place: Path, monkeypatch: pytest
 def test_a_patient_server_answers_those_who_are_not_slow(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.3)
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with listening(place) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+    with connected(place) as connection:
         for _ in range(3):
             connection.sendall(request)
             said = b""

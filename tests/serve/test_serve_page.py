@@ -2,15 +2,13 @@
 
 import re
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from served import collection
+from served import collection, listening
 
 from cenote.collection import open_collection
 from cenote.serve import Service, application
@@ -25,47 +23,38 @@ TRAP = "<img src=x onerror=\"document.title='caught'\"><script>document.title='c
 
 
 @contextmanager
-def listening(place: Path, **gate: Any) -> Iterator[str]:
-    """Serve on a port of this machine; yield the address."""
-    import uvicorn
-
-    with Service(place) as service, socket.create_server(("127.0.0.1", 0)) as bound:
+def opened(place: Path, **gate: Any) -> Iterator[str]:
+    """Serve a collection on a port of this machine; yield the address."""
+    with Service(place) as service:
         service.warm()
-        config = uvicorn.Config(application(service, **gate), lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+        with listening(application(service, **gate)) as address:
+            yield address
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = collection(tmp_path_factory.mktemp("served"))
-    with open_collection(place) as opened:
+    with open_collection(place) as held:
         rows = [
             {"id": "trap", "text": TRAP, "title": "<b>bold</b>", "open": True, "tags": ["it's", "100%"]},
             {"id": "long", "text": "a glacier and 𝒎any more " * 200, "open": False, "tags": ["b"]},
         ]
-        opened.add(rows)
+        held.add(rows)
     return place
 
 
 @pytest.fixture(scope="module")
 def address(place: Path) -> Iterator[str]:
-    with listening(place) as address:
+    with opened(place) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as tools:
-        opened = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        found = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture
@@ -227,7 +216,7 @@ def test_a_search_can_be_passed_on_as_an_address(page: Any) -> None:
 
 
 def test_the_token_is_asked_for_once(browser: Any, place: Path) -> None:
-    with listening(place, token="a-secret-word") as address:
+    with opened(place, token="a-secret-word") as address:
         context = browser.new_context()
         page = context.new_page()
         page.goto(address)

@@ -23,8 +23,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a collection: a page, searches, additions, and embeddings in the shape of OpenAI's interface."""
-    _installed()
-    # searches, additions and encodings compute in threads of their own, and a thread that waits by spinning takes a core
+    installed()
+    # searches, additions and encodings compute in threads of their own; one that waits by spinning would take a core
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from cenote.serve.running import loopback, run
 
@@ -38,7 +38,8 @@ def serve(
     run(directory, host, port, token=token, ready=ready)
 
 
-def _installed() -> None:
+def installed() -> None:
+    """Raise ValueError, saying what to install, where the extra is missing."""
     from importlib.util import find_spec
 
     missing = [name for name in _NEEDED if find_spec(name) is None]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import Response
 
 import cenote
@@ -19,6 +16,7 @@ from cenote.serve import bodies, metrics, refusals
 from cenote.serve.encoding import Encode, as_base64, as_numbers
 from cenote.serve.gate import Gate
 from cenote.serve.metrics import Counted
+from cenote.serve.pages import add_pages
 from cenote.serve.searching import Found, Search
 from cenote.serve.service import Service
 from cenote.serve.writing import Add
@@ -35,14 +33,6 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 _ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": bodies.Refusal, "description": "There is no such document."}}
 _TAKEN: dict[int | str, dict[str, Any]] = {409: {"model": bodies.Refusal, "description": "Another process writes."}}
-_PAGE = {
-    # the page takes nothing from elsewhere, and nobody may frame it
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def application(service: Service, *, token: str | None = None, hosts: frozenset[str] | None = None) -> FastAPI:
@@ -61,7 +51,7 @@ def application(service: Service, *, token: str | None = None, hosts: frozenset[
     _documents(app, service, bearer)
     _vectors(app, service, bearer)
     _state(app, service, bearer)
-    _page(app)
+    add_pages(app, {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"})
     app.add_middleware(Gate, token=token, hosts=hosts)
     app.add_middleware(Counted, metrics=service.metrics)
     return app
@@ -77,7 +67,7 @@ def _documents(app: FastAPI, service: Service, bearer: list[Any]) -> None:
             await service.explain(query, [hit.text for hit in hits]) if body.explain else []
             for query, hits in zip(body.queries, found.hits, strict=True)
         ]
-        return await run_in_threadpool(_found, body, found, why, began)
+        return await service.aside(partial(_found, body, found, why, began))
 
     @app.post("/documents", response_model=bodies.DocumentsAnswer, responses=_TAKEN, dependencies=bearer)
     async def add(body: bodies.DocumentsBody) -> bodies.DocumentsAnswer:
@@ -121,7 +111,7 @@ def _vectors(app: FastAPI, service: Service, bearer: list[Any]) -> None:
             numbers, dim = as_numbers(did.vectors), did.vectors.shape[1]
             return _json(bodies.EncodeAnswer.model_construct(vectors=numbers, dim=dim, recipe=did.recipe))
 
-        return await run_in_threadpool(answer)
+        return await service.aside(answer)
 
     @app.post("/v1/embeddings", response_model=bodies.EmbeddingsAnswer, dependencies=bearer)
     async def embeddings(body: bodies.EmbeddingsBody) -> Response:
@@ -135,7 +125,7 @@ def _vectors(app: FastAPI, service: Service, bearer: list[Any]) -> None:
             usage = bodies.Usage(prompt_tokens=did.tokens, total_tokens=did.tokens)
             return _json(bodies.EmbeddingsAnswer.model_construct(data=data, model=did.recipe, usage=usage))
 
-        return await run_in_threadpool(answer)
+        return await service.aside(answer)
 
 
 def _state(app: FastAPI, service: Service, bearer: list[Any]) -> None:
@@ -164,17 +154,3 @@ def _state(app: FastAPI, service: Service, bearer: list[Any]) -> None:
     async def counts() -> Response:
         """Return counts as Prometheus reads them."""
         return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
-
-
-def _page(app: FastAPI) -> None:
-    folder = files("cenote.serve") / "page"
-    parts = (("/", "index.html", "html"), ("/page.css", "page.css", "css"), ("/page.js", "page.js", "javascript"))
-    for path, name, kind in parts:
-        app.add_route(path, _part((folder / name).read_bytes(), f"text/{kind}"), include_in_schema=False)
-
-
-def _part(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def part(request: Request) -> Response:
-        return Response(content, media_type=kind, headers=_PAGE)
-
-    return part

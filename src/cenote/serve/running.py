@@ -1,4 +1,4 @@
-"""Serving: a socket, a process, and an end in which what runs is finished."""
+"""Serving: a socket, and an end in which what runs is finished."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from cenote.serve import limits
 from cenote.serve.asgi import application
@@ -27,29 +28,32 @@ def run(directory: str | Path, host: str, port: int, *, token: str | None, ready
 
     Raises ValueError where there is no collection, or the address cannot be had.
     """
-    with Service(directory) as service, _bound(host, port) as bound:
+    with Service(directory) as service, bound(host, port) as listening:
         service.warm()
-        shown = f"[{host}]" if ":" in host else host
-        hosts = LOOPBACK | {shown} if token is None and loopback(host) else None
-        app = application(service, token=token, hosts=hosts)
-        config = uvicorn.Config(
-            app,
-            http=PatientProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=limits.CONNECTIONS,
-            timeout_graceful_shutdown=_FINISH_SECONDS,
-        )
-        server = _Server(config, lambda: ready(f"http://{shown}:{bound.getsockname()[1]}"))
-        # uvicorn finishes what runs, and then raises the signal once more
-        before = signal.signal(signal.SIGTERM, lambda number, frame: None)
-        try:
-            server.run(sockets=[bound])
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        hosts = LOOPBACK | {_shown(host)} if token is None and loopback(host) else None
+        listen(application(service, token=token, hosts=hosts), listening, host, ready)
+
+
+def listen(app: FastAPI, listening: socket.socket, host: str, ready: Callable[[str], None]) -> None:
+    """Answer what comes to a socket until SIGTERM or SIGINT; what runs then is finished."""
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.CONNECTIONS,
+        timeout_graceful_shutdown=_FINISH_SECONDS,
+    )
+    server = _Server(config, lambda: ready(f"http://{_shown(host)}:{listening.getsockname()[1]}"))
+    # uvicorn finishes what runs, and then raises the signal once more
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        server.run(sockets=[listening])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def loopback(host: str) -> bool:
@@ -60,7 +64,15 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises ValueError where the address cannot be had.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -41,6 +42,8 @@ class Service:
             "write", writer.answer, size=_documents, together=limits.DOCUMENTS
         )
         self._works: Batcher[Callable[[], Any], Any] = Batcher("encode", _called)
+        # two, as each thread keeps memory of its own for as long as it lives
+        self._clerks = ThreadPoolExecutor(2, thread_name_prefix="cenote-json")
 
     def warm(self) -> None:
         """Load the model, so that the first client need not wait for it. Raises what a search would."""
@@ -93,6 +96,10 @@ class Service:
         found: T = await self._works.ask(work)
         return found
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Call what would hold up the loop, such as writing a large answer as JSON."""
+        return await asyncio.get_running_loop().run_in_executor(self._clerks, work)
+
     async def add(self, asked: Add) -> Written:
         """Add documents, durably. What was begun is finished, whether or not the client waits."""
         return await asyncio.shield(self._changes.ask(asked))
@@ -105,6 +112,7 @@ class Service:
         """Finish what was asked, and let go of the files."""
         for batcher in (self._changes, self._works, self._searches):
             batcher.close()
+        self._clerks.shutdown()
         self._reading.close()
         self._writing.close()
 
