@@ -49,8 +49,7 @@ def masked_softmax(scores: Tensor, mask: Tensor, dim: int) -> Tensor:
 
     mask is broadcast to scores; what it leaves out may be NaN.
     """
-    some = mask.any(dim, keepdim=True)
-    return torch.where(mask, scores, _filler(some, scores)).softmax(dim) * some
+    return lowered(scores, mask, dim).softmax(dim) * mask.any(dim, keepdim=True)
 
 
 def unpacked(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,16 +74,16 @@ def masked_logsumexp(x: Tensor, mask: Tensor) -> Tensor:
 
     What the mask leaves out may be NaN.
     """
-    some = mask.any(1)[:, None, None]
-    return torch.where(mask[:, :, None], x, _filler(some, x)).logsumexp(1).masked_fill(~some[:, 0], 0)
+    return lowered(x, mask[:, :, None], 1).logsumexp(1).masked_fill(~mask.any(1)[:, None], 0)
 
 
-def _filler(some: Tensor, like: Tensor) -> Tensor:
-    """Return what stands for what a mask leaves out: minus infinity, of no power, but 0 in rows that keep nothing.
+def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Return x with minus infinity, of no power, where the mask leaves it out, but 0 where `dim` keeps nothing.
 
-    There powers of minus infinity alone would have gradients of NaN, even where nothing reads them.
+    There powers of minus infinity alone would have gradients of NaN, even where nothing reads them. mask is broadcast.
     """
-    return like.new_zeros(()).expand_as(some).masked_fill(some, -float("inf"))
+    some = mask.any(dim, keepdim=True)
+    return torch.where(mask, x, x.new_zeros(()).expand_as(some).masked_fill(some, -float("inf")))
 
 
 def segment_logsumexp(x: Tensor, offsets: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cenote.kernels.segments import masked_softmax, segment_ids, segment_mean, segment_softmax, segment_sum
+from cenote.kernels.segments import lowered, segment_ids, segment_mean, segment_softmax, segment_sum
 from cenote.pool.base import Empty, Pooler
 
 Similarity = Literal["channel", "vector"]
@@ -35,7 +35,7 @@ class Dice(Pooler):
         kept = mask[:, :, None]
         x = torch.where(kept, x, 0)
         mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
-        return (masked_softmax(dice(x, mean, self.similarity, -1), kept, 1) * x).sum(1)
+        return (lowered(dice(x, mean, self.similarity, -1), kept, 1).softmax(1) * x).sum(1)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""

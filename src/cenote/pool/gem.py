@@ -10,12 +10,10 @@ transformers are negative as often as not, and count as eps there; signed=True k
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import masked_logsumexp, segment_logsumexp
+from cenote.kernels.segments import first_kept, segment_ids, segment_max, segment_mean
 from cenote.pool.base import Empty, Pooler
 
 NEAREST_TO_ZERO = 1e-3
@@ -44,24 +42,43 @@ class GeM(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the generalised mean of the kept tokens per channel."""
-        logs = mask.sum(1).clamp(min=1).to(x.dtype).log()[:, None]
-        return self._mean(torch.where(mask[:, :, None], x, 1), lambda x: masked_logsumexp(x, mask) - logs)
+        # what is left out is no extreme, and of no weight
+        x = torch.where(mask[:, :, None], x, first_kept(x, mask)[:, None])
+        weights = mask / mask.sum(1, keepdim=True).clamp(min=1).to(x.dtype)
+        sizes = self._sizes(x)
+        extreme = self._extreme(sizes.amax(1), sizes.amin(1)) if x.shape[1] else x.sum(1) + 1
+        powers = self._powers(x, sizes / extreme[:, None])
+        return self._root(torch.einsum("bn,bnd->bd", weights, powers), extreme, mask.any(1))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the generalised mean of each segment per channel."""
-        logs = offsets.diff().clamp(min=1).to(x.dtype).log()[:, None]
-        return self._mean(x, lambda x: segment_logsumexp(x, offsets) - logs)
+        sizes, some = self._sizes(x), offsets.diff() > 0
+        extreme = self._extreme(segment_max(sizes, offsets), -segment_max(-sizes, offsets))
+        extreme = extreme.masked_fill(~some[:, None], 1)
+        powers = self._powers(x, sizes / extreme.index_select(0, segment_ids(offsets)))
+        return self._root(segment_mean(powers, offsets), extreme, some)
 
-    def _mean(self, x: Tensor, log_mean_exp: Callable[[Tensor], Tensor]) -> Tensor:
-        # through logarithms no power overflows, whatever p becomes
-        p = self._exponents(x.shape[-1])
-        above = log_mean_exp(p * x.clamp(min=self.eps).log())
+    def _sizes(self, x: Tensor) -> Tensor:
+        return (x.abs() if self.signed else x).clamp(min=self.eps)
+
+    def _extreme(self, most: Tensor, least: Tensor) -> Tensor:
+        """Return what sizes are divided by, so that no power overflows and the greatest power is 1.
+
+        A generalised mean of c x is c times that of x, so no gradient need pass here.
+        """
+        return torch.where(self._exponents(most.shape[-1]) > 0, most, least).detach()
+
+    def _powers(self, x: Tensor, sizes: Tensor) -> Tensor:
+        powers = sizes.pow(self._exponents(x.shape[-1]))
+        return powers * x.sign() if self.signed else powers
+
+    def _root(self, mean: Tensor, extreme: Tensor, some: Tensor) -> Tensor:
+        mean = mean.masked_fill(~some[:, None], 1)  # a root of nothing has no slope
+        root = 1 / self._exponents(mean.shape[-1])
         if not self.signed:
-            return (above / p).exp()
-        below = log_mean_exp(p * (-x).clamp(min=self.eps).log())
-        # S = exp(above) - exp(below); where the two cancel the root has no slope, and the least positive number none
-        apart = -torch.expm1(-(above - below).abs()).clamp(max=-torch.finfo(x.dtype).tiny)
-        return (above - below).sign() * (torch.maximum(above, below) / p).exp() * apart.pow(1 / p)
+            return extreme * mean.pow(root)
+        # nor has one of powers that cancel
+        return extreme * mean.sign() * mean.abs().clamp(min=torch.finfo(mean.dtype).tiny).pow(root)
 
     def _exponents(self, dim: int) -> Tensor:
         """Return p, one a channel; the exponents stand for groups of as many neighbours."""

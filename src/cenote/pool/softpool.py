@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum
+from cenote.kernels.segments import lowered, segment_softmax, segment_sum
 from cenote.pool.base import Empty, Pooler
 
 
@@ -30,8 +30,8 @@ class SoftPool(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens per channel."""
         kept = mask[:, :, None]
-        x = torch.where(kept, x, 0)
-        return (masked_softmax(x / self.temperature, kept, 1) * x).sum(1)
+        scores = x if self.temperature == 1 else x / self.temperature
+        return (lowered(scores, kept, 1).softmax(1) * torch.where(kept, x, 0)).sum(1)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment per channel."""
