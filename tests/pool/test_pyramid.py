@@ -42,7 +42,7 @@ def test_parts_of_a_row_are_those_of_torch_in_both_forms(kind: str, tokens: int,
 
 def test_one_part_is_the_pool_of_all_and_a_part_a_token_the_tokens() -> None:
     torch.testing.assert_close(Pyramid([1], kind="mean")(X), X.mean(1))
-    torch.testing.assert_close(Pyramid([9])(X), X.flatten(1))
+    torch.testing.assert_close(Pyramid(9)(X), X.flatten(1))
 
 
 def test_a_row_shorter_than_a_level_repeats_its_tokens() -> None:
@@ -150,8 +150,8 @@ def test_a_configuration_builds_it_again() -> None:
 
 
 @pytest.mark.parametrize("kind", [Pyramid, SpatialPyramid])
-@pytest.mark.parametrize("levels", [(), (0,), (3, -1)])
-def test_levels_have_parts(kind: type, levels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("levels", [(), (0,), (3, -1), 0, "4 2 1", (1.5,)])
+def test_levels_have_parts(kind: type, levels: object) -> None:
     with pytest.raises(ValueError, match="levels must be"):
         kind(levels)
     with pytest.raises(ValueError, match="kind must be max or mean"):

@@ -23,7 +23,7 @@ from cenote.pool.mean import Mean
 class Pyramid(Pooler):
     """(B, N, D) -> (B, sum(levels) D), part by part.
 
-    levels: each n. kind: how a part is pooled.
+    levels: each n, or the one n. kind: how a part is pooled.
 
     Raises ValueError for no levels, one below 1, or another kind.
     """
@@ -32,7 +32,7 @@ class Pyramid(Pooler):
     scaling = "none"
 
     def __init__(
-        self, levels: Sequence[int] = (4, 2, 1), *, kind: Literal["max", "mean"] = "max", empty: Empty = "zero"
+        self, levels: int | Sequence[int] = (4, 2, 1), *, kind: Literal["max", "mean"] = "max", empty: Empty = "zero"
     ) -> None:
         super().__init__(empty=empty)
         self.levels, self.kind = check_levels(levels), check_kind(kind)
@@ -65,11 +65,12 @@ class Pyramid(Pooler):
         return parts.view(len(first), -1) if len(first) else parts.new_zeros(0, self.out_dim(x.shape[1]))
 
 
-def check_levels(levels: Sequence[int]) -> list[int]:
-    """Return the levels as a list; ValueError for none or one below 1."""
-    if not levels or min(levels) < 1:
-        raise ValueError(f"levels must be one number of parts or more, each at least 1, not {levels}")
-    return list(levels)
+def check_levels(levels: int | Sequence[int]) -> list[int]:
+    """Return the levels as a list; ValueError for none, one below 1, or what is no whole number."""
+    each = [levels] if isinstance(levels, int) else list(levels)
+    if not each or not all(isinstance(one, int) and one >= 1 for one in each):
+        raise ValueError(f"levels must be one number of parts or more, each at least 1, not {levels!r}")
+    return each
 
 
 def check_kind(kind: Literal["max", "mean"]) -> Literal["max", "mean"]:

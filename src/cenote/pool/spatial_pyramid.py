@@ -32,7 +32,7 @@ class SpatialPyramid(nn.Module):
 
     def __init__(
         self,
-        levels: Sequence[int] = (6, 3, 2, 1),
+        levels: int | Sequence[int] = (6, 3, 2, 1),
         *,
         kind: Literal["max", "mean"] = "max",
         rule: Literal["adaptive", "window"] = "adaptive",
