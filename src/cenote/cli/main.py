@@ -39,7 +39,7 @@ COMMANDS = (
     "serve",
     "judge",
 )
-_READS = ("search", "get", "info")
+_READS = ("search", "get")
 """Commands that write nothing but their answer."""
 _RUST_PLACE = re.compile(r",? \S+\.rs:[\d:]+")
 """Where in its own source Lance met an error, which says nothing to who reads it."""
@@ -163,14 +163,10 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):
             # half a surrogate pair, as in the name of a file that is no UTF-8, is printed as JSON spells it
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    only_reads = sys.argv[1:2] in ([name] for name in _READS)
-    if only_reads:
-        # pyarrow imports pandas wherever it is installed, and nothing here needs it
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     code = main(sys.argv[1:])
-    if only_reads:
+    if sys.argv[1:2] in ([name] for name in _READS):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        # nothing is left to be saved, and taking torch apart takes longer than a search
+        # nothing is left to be saved, and taking torch apart takes a while
         os._exit(code)
     sys.exit(code)
