@@ -54,6 +54,12 @@ def test_a_condition_cannot_be_made_to_eat_the_memory(client: Client, where: str
     assert "not allowed here" in refused(client.post("/search", {"queries": ["data"], "where": where}), 422)
 
 
+@pytest.mark.parametrize("where", ["place like '/%'", '"PLACE" is not null', "`hash` is null", "id = 'a' or key>3"])
+def test_a_condition_cannot_ask_what_files_the_server_has(client: Client, where: str) -> None:
+    assert "no column of yours" in refused(client.post("/search", {"queries": ["data"], "where": where}), 422)
+    assert client.ids("data", where="text = 'place' or id = 'key'") == []
+
+
 def test_an_unknown_attribute_is_named_beside_those_there_are(client: Client) -> None:
     said = refused(client.post("/search", {"queries": ["data"], "where": "yeer > 3"}), 400)
     assert "yeer" in said

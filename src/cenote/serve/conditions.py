@@ -1,8 +1,13 @@
-"""Conditions of strangers: as a collection takes them, without what makes gigabytes of a few characters."""
+"""Conditions of strangers: as a collection takes them, without what makes gigabytes of a few characters.
+
+Columns that a collection keeps for itself are none of theirs: `place` would tell which files this machine has.
+"""
 
 from __future__ import annotations
 
 import re
+
+from cenote.collection.attributes import INTERNAL
 
 # what texts, numbers and lists are compared by; repeat, rpad, replace and their like are left out
 FUNCTIONS = (
@@ -18,9 +23,12 @@ _TOKEN = re.compile(rf"'(?:[^']|'')*'|{_NAME}|\"[^\"]*\"|`[^`]*`|\w+|\|\||.", re
 def checked(where: str) -> str:
     """Return a condition.
 
-    Raises ValueError for a function that is not among FUNCTIONS, naming it, and for joining texts.
+    Raises ValueError for a function that is not among FUNCTIONS and for a column of the collection's own, naming them,
+    and for joining texts.
     """
     for token in _TOKEN.finditer(where):
+        if token[0].strip('"`').lower() in INTERNAL:
+            raise ValueError(f"where names {token[0]}, which is no column of yours; /collection lists the attributes")
         name = next((one.lower() for one in token.groups() if one is not None), None)
         if name is not None and name not in FUNCTIONS + _KEYWORDS:
             raise ValueError(f"where calls {name}(…), which is not allowed here; there are {', '.join(FUNCTIONS)}")
