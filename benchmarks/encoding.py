@@ -24,7 +24,7 @@ TEXTS, LEAST, MOST, ROWS = 1_024, 16, 240, 2_048
 
 
 @cache
-def _texts() -> tuple[list[str], int]:
+def texts() -> tuple[list[str], int]:
     """The texts, and their tokens."""
     from cenote.encode.packaged import PACKAGED
     from cenote.encode.tokens import Tokenizer
@@ -38,16 +38,16 @@ def _texts() -> tuple[list[str], int]:
                 continue
             kinds = (ast.FunctionDef, ast.ClassDef, ast.Module)
             found.update(text for node in nodes if isinstance(node, kinds) and (text := ast.get_docstring(node)))
-    texts = sorted(found)
-    lengths = Tokenizer.from_file(PACKAGED["minilm"].find() / "tokenizer.json").lengths(texts).tolist()
-    fitting = [(text, n) for text, n in zip(texts, lengths, strict=True) if LEAST <= n <= MOST]
+    known = sorted(found)
+    lengths = Tokenizer.from_file(PACKAGED["minilm"].find() / "tokenizer.json").lengths(known).tolist()
+    fitting = [(text, n) for text, n in zip(known, lengths, strict=True) if LEAST <= n <= MOST]
     chosen = random.Random(0).sample(fitting, TEXTS)
     return [text for text, _ in chosen], sum(n for _, n in chosen)
 
 
 @cache
 def _reference() -> np.ndarray[Any, Any]:
-    return np.asarray(_peer().encode(_texts()[0]))
+    return np.asarray(_peer().encode(texts()[0]))
 
 
 def _peer(**options: Any) -> Any:
@@ -68,7 +68,7 @@ def products(dtype: str) -> Turn:
     from cenote.encode.products import Product
     from cenote.encode.workers import in_order
 
-    kind, tokens = getattr(torch, dtype), _texts()[1]
+    kind, tokens = getattr(torch, dtype), texts()[1]
     shapes = ((1152, 384), (384, 384), (1536, 384), (384, 1536))
     layers = [[Product(torch.randn(shape).to(kind), None) for shape in shapes] for _ in range(6)]
     inputs = {width: torch.randn(ROWS, width).to(kind) for width in (384, 1536)}
@@ -93,20 +93,20 @@ def products(dtype: str) -> Turn:
 def cenote(dtype: str) -> Turn:
     from cenote import Encoder
 
-    encoder, texts = Encoder("minilm", device="cpu", dtype=dtype), _texts()[0]
-    return _timed(lambda: encoder.encode(texts))
+    encoder, given = Encoder("minilm", device="cpu", dtype=dtype), texts()[0]
+    return _timed(lambda: encoder.encode(given))
 
 
 def sentence_transformers(dtype: str) -> Turn:
-    model, texts = _peer(model_kwargs={"dtype": dtype}), _texts()[0]
-    return _timed(lambda: model.encode(texts, convert_to_numpy=True))
+    model, given = _peer(model_kwargs={"dtype": dtype}), texts()[0]
+    return _timed(lambda: model.encode(given))
 
 
 def openvino() -> Turn:
     import optimum.intel  # noqa: F401
 
-    model, texts = _peer(backend="openvino", model_kwargs={"export": True}), _texts()[0]
-    return _timed(lambda: model.encode(texts))
+    model, given = _peer(backend="openvino", model_kwargs={"export": True}), texts()[0]
+    return _timed(lambda: model.encode(given))
 
 
 def _timed(encode: Any) -> Turn:
@@ -119,8 +119,14 @@ def _timed(encode: Any) -> Turn:
     return turn
 
 
+def _kernels(dtype: str) -> str:
+    from cenote import Encoder
+
+    return f"cenote in {dtype}: {Encoder('minilm', device='cpu', dtype=dtype).computed_by}."
+
+
 def contests() -> list[Contest]:
-    tokens = _texts()[1]
+    tokens = texts()[1]
     title = f"{TEXTS:,} texts, {tokens:,} tokens"
     return [
         Contest(
@@ -135,6 +141,7 @@ def contests() -> list[Contest]:
                 "sentence-transformers, bf16": (sentence_transformers, "bfloat16"),
                 "sentence-transformers, openvino": (openvino,),
             },
+            note=_kernels("bf16"),
         ),
         Contest(
             title=f"{title}, in fp32",
@@ -144,5 +151,6 @@ def contests() -> list[Contest]:
                 "matrix products alone, fp32": (products, "float32"),
                 "cenote, fp32": (cenote, "fp32"),
             },
+            note=_kernels("fp32"),
         ),
     ]

