@@ -158,6 +158,7 @@ def test_a_retriever_is_a_step_of_a_chain(store, path):
     retriever = CenoteRetriever(path=path, k=2, filter={"year": {"$lt": 2000}})
     found = (retriever | RunnableLambda(lambda some: [one.id for one in some])).invoke(QUESTION)
     assert found == ["gzip", "dates"]
+    assert len(retriever.invoke(QUESTION, k=1)) == 1
     with cenote.open(path) as opened:
         expected = [hit.score for hit in opened.search(QUESTION, 2, where="year < 2000")[0]]
     assert [one.metadata["score"] for one in retriever.invoke(QUESTION)] == expected

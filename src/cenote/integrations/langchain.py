@@ -171,9 +171,11 @@ class CenoteRetriever(BaseRetriever):
         super().model_post_init(context)
         self._store = Store(self.path)
 
-    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
         chosen = where(self.filter, self._store.conditions()) if isinstance(self.filter, dict) else self.filter
-        hits = self._store.search(query, self.k, where=chosen, passages=self.passages)
+        hits = self._store.search(query, self.k if k is None else k, where=chosen, passages=self.passages)
         found = [as_document(hit, cut=self._store.cuts) for hit in hits]
         for one, hit in zip(found, hits, strict=True):
             one.metadata["score"] = hit.score
