@@ -22,6 +22,7 @@ from cenote.errors import UnknownWord
 
 _NOT_WRITTEN = ("codec", "rerank", "seed", "saturation")
 """What an engine's `build` is told by the other stages."""
+_MODEL_SIZES = ("dim", "layers")
 STAGE_KINDS = ("chunker", "encoder", "pool", "reduce", "transform", "codec", "engine", "rerank", "fuse")
 
 
@@ -120,13 +121,22 @@ def parameters(made: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
 def recipe_parameters(row: Row) -> tuple[inspect.Parameter, ...]:
     """Return what a recipe may write behind a word.
 
-    The constructor's arguments; without the model for an encoder, which the word itself names; and for an engine,
-    whose constructor takes arrays, what its `build` takes beside the payload, what the other stages say.
+    The constructor's arguments; without the model for an encoder, which the word itself names; without the sizes of
+    the model that a pooler must be told (`model_sizes`); and for an engine, whose constructor takes arrays, what its
+    `build` takes beside the payload and what the other stages say.
     """
     made = row.load()
     if row.kind == "engine":
         return tuple(p for p in parameters(made.build)[1:] if p.name not in _NOT_WRITTEN)
-    return tuple(p for p in parameters(made) if not (row.names_model and p.name == "model"))
+    left_out = {"model"} if row.names_model else model_sizes(row)
+    return tuple(p for p in parameters(made) if p.name not in left_out)
+
+
+def model_sizes(row: Row) -> frozenset[str]:
+    """Return the sizes of the model that a pooler cannot do without, of `dim` (of its tokens) and `layers`."""
+    if row.kind != "pool":
+        return frozenset()
+    return frozenset(p.name for p in parameters(row.load()) if p.default is p.empty and p.name in _MODEL_SIZES)
 
 
 def coerce(text: str, annotation: Any, name: str) -> Any:

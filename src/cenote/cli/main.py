@@ -33,6 +33,7 @@ COMMANDS = (
     "info",
     "check",
     "encode",
+    "train",
     "papers",
     "reproduce",
     "demo",

@@ -134,6 +134,11 @@ class Encoder:
         return self.truncate_dim or self._full_dim
 
     @property
+    def token_dim(self) -> int:
+        """Dimensions of the states of tokens."""
+        return self._parts.model.dim
+
+    @property
     def depth(self) -> int:
         """Number of the last layer; layer 0 is the embedding output."""
         return self._parts.model.depth
@@ -324,8 +329,8 @@ class Encoder:
             raise TypeError(f"pool must be a word, a Pooler or None, not {type(pool).__name__}")
         return False, pooler.to(self._device)
 
-    def _read_by(self, pooler: Pooler) -> tuple[int, ...]:
-        """The layers that a pooler reads, in its order."""
+    def layers_read_by(self, pooler: Pooler) -> tuple[int, ...]:
+        """Return the layers that a pooler reads, ascending."""
         if pooler.reads == "all":
             return tuple(range(1, self.depth + 1)) or (0,)
         return self._layers((-1,) if isinstance(pooler.reads, str) else pooler.reads)
@@ -358,7 +363,7 @@ class Encoder:
         poolers: list[tuple[bool, Pooler]],
         normalise: bool | None,
     ) -> tuple[Int64, list[Float32]]:
-        wanted = [self._read_by(pooler) for _, pooler in poolers]
+        wanted = [self.layers_read_by(pooler) for _, pooler in poolers]
         states = self._batch(rows, tokens, tuple(sorted({*chain(*wanted)})), prompt, 0)
         times = [len(place) for place in places]
         found = []

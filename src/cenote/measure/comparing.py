@@ -61,6 +61,8 @@ def compare(
     pairs: str | Path | None = None,
     labels: str | Path | None = None,
     split: str = "test",
+    train: bool = False,
+    trained: str | Path | None = None,
 ) -> Comparison:
     """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
 
@@ -72,7 +74,8 @@ def compare(
 
     In place of documents, texts alone: pairs (two texts and how alike they are: Spearman's correlation decides) or
     labels (a text and its class: the accuracy of a linear classifier), each a file or a folder with one file a split,
-    of which `split` is asked.
+    of which `split` is asked. train: fit poolers that have weights on the train split first, the learning rate and the
+    epoch picked on dev; `{pool.*}` stands for them too. trained: a folder where these runs are kept.
 
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
@@ -80,10 +83,17 @@ def compare(
     if pairs is not None or labels is not None:
         if source is not None or (pairs is not None and labels is not None):
             raise ValueError("give one of a source of documents, pairs and labels")
-        from cenote.measure.comparing_texts import classes_task, compare_texts, pairs_task
+        from cenote.measure.comparing_texts import classes_lesson, classes_task, compare_texts, pairs_lesson, pairs_task
 
         asked = pairs_task(pairs, split) if pairs is not None else classes_task(str(labels), split, seed)
-        return compare_texts(asked, recipes, margin=margin, seed=seed, progress=progress, cache=cache)
+        lesson = None
+        if train or trained is not None:
+            lesson = pairs_lesson(pairs) if pairs is not None else classes_lesson(str(labels), seed)
+        return compare_texts(
+            asked, recipes, lesson=lesson, trained=trained, margin=margin, seed=seed, progress=progress, cache=cache
+        )
+    if train or trained is not None:
+        raise ValueError("train needs pairs or labels, whose train split poolers learn from")
     if source is None:
         raise ValueError("source is missing; give documents or a collection, or else pairs or labels")
     grid = recipes_of(recipes)

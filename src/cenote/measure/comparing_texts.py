@@ -5,14 +5,16 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from cenote.measure.annotated import SPLITS, read_labelled, read_pairs, splits_of
 from cenote.measure.classes import ClassesTask
 from cenote.measure.comparison import Comparison, Result
+from cenote.measure.lesson import Lesson
 from cenote.measure.measuring import MOST_TIMED
 from cenote.measure.metered import Metered
 from cenote.measure.pairs import PairsTask
@@ -24,6 +26,7 @@ from cenote.recipe import Recipe
 if TYPE_CHECKING:
     from cenote.encode.cache import Encodings
 
+T = TypeVar("T")
 _TEST_SHARE = 0.2
 """Of the labelled texts of a single file: those that are classified; the rest is learnt from."""
 
@@ -58,6 +61,29 @@ def classes_task(place: str | Path, split: str = "test", seed: int = 0) -> Class
     return ClassesTask([asked[i] for i in sorted(order[cut:])], [asked[i] for i in sorted(order[:cut])], seed)
 
 
+def pairs_lesson(place: str | Path) -> Lesson:
+    """Return what poolers may learn from a dataset of pairs: its train split, and its dev split where it has one.
+
+    Raises ValueError where there is no train split.
+    """
+    return Lesson.of(read_pairs(_file(place, "train")), _dev(place, read_pairs))
+
+
+def classes_lesson(place: str | Path, seed: int = 0) -> Lesson:
+    """Return what poolers may learn from a dataset of labelled texts; of one file, what is not classified.
+
+    Raises ValueError for too few texts.
+    """
+    if "train" in splits_of(place):
+        return Lesson.of(read_labelled(_file(place, "train")), _dev(place, read_labelled))
+    return Lesson.of(classes_task(place, "test", seed).train, None)
+
+
+def _dev(place: str | Path, read: Callable[[Path], list[T]]) -> list[T] | None:
+    found = splits_of(place)
+    return read(found["dev"]) if "dev" in found else None
+
+
 def _file(place: str | Path, split: str) -> Path:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
@@ -71,13 +97,18 @@ def compare_texts(
     task: TextsTask,
     recipes: str | Recipe | Iterable[str | Recipe],
     *,
+    lesson: Lesson | None = None,
+    trained: str | Path | None = None,
     margin: float = 0.01,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
     cache: Encodings | None = None,
 ) -> Comparison:
-    """Give every recipe the same texts and say which differences are real; see `compare`."""
-    grid = recipes_of(recipes)
+    """Give every recipe the same texts and say which differences are real; see `compare`.
+
+    lesson: what poolers with weights are trained on first. trained: the folder where those runs are kept.
+    """
+    grid = recipes_of(recipes, train=lesson is not None)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="cenote-compare-") as place:
         meter = Metered() if cache is None else Metered(cache.folder or "off", cache.max_bytes)
@@ -86,7 +117,10 @@ def compare_texts(
             if progress is not None:
                 progress(n, len(grid), str(recipe))
             try:
-                results.append(_measured(task, recipe, meter))
+                run = Path(trained or place) / f"{n + 1:03d}"
+                named = recipe if lesson is None else taught(recipe, lesson, run, seed)
+                result = _measured(task, named, meter)
+                results.append(result if trained is not None else replace(result, recipe=str(recipe)))
             # whatever keeps one recipe from running must not lose what the others have shown
             except Exception as error:
                 results.append(Result(str(recipe), error=str(error) or type(error).__name__))
@@ -94,6 +128,14 @@ def compare_texts(
         progress(len(grid), len(grid), "")
     units = {unit: task.describe(unit) for unit in task.units}
     return Comparison(results, units, task.measures[0], margin, seed, task.statistic, task.unit_name)
+
+
+def taught(recipe: Recipe, lesson: Lesson, place: Path, seed: int) -> Recipe:
+    """Return a recipe with its pooler trained, where it has one to train; the run is saved at `place`."""
+    from cenote.measure.training import train_recipe
+
+    found = train_recipe(recipe, lesson, place, seed=seed)
+    return recipe if found is None else found[0]
 
 
 def _measured(task: TextsTask, recipe: Recipe, meter: Metered) -> Result:

@@ -43,13 +43,13 @@ class Plan:
         return f"{count} from {shared}{took}."
 
 
-def recipes_of(recipes: str | Recipe | Iterable[str | Recipe]) -> list[Recipe]:
-    """Return every recipe of some recipes or grids, in order, each once.
+def recipes_of(recipes: str | Recipe | Iterable[str | Recipe], *, train: bool = False) -> list[Recipe]:
+    """Return every recipe of some recipes or grids, in order, each once; see `recipe.expand` for `train`.
 
     Raises RecipeError with the place of what cannot be read, ValueError when there is none.
     """
     given = [recipes] if isinstance(recipes, str | Recipe) else list(recipes)
-    found = list(dict.fromkeys(recipe for text in given for recipe in expand(text)))
+    found = list(dict.fromkeys(recipe for text in given for recipe in expand(text, train=train)))
     if not found:
         raise ValueError("recipes is empty; give at least one, such as 'minilm | flat'")
     return found

@@ -58,7 +58,7 @@ class Chain:
         self.recipe = parse(recipe)
         self._text, self._given_cache = str(self.recipe), cache
         self._setting = Setting(self._text, device, encoder, lambda: self.cache)
-        steps = [Numbered(n, stage, row_of(stage, self._text)) for n, stage in enumerate(self.recipe.steps)]
+        steps = self.numbered(self.recipe)
         self._chunker = steps.pop(0) if self.recipe.chunker is not None else None
         self._fuse = steps.pop() if self.recipe.fuse is not None else None
         self._made_chunker = None if self._chunker is None else self._setting.made(self._chunker)
@@ -69,6 +69,11 @@ class Chain:
             made = self._leg(mine)
             same = sum(other.word == made.word for other in self.legs.values())
             self.legs[f"{made.word} {same + 1}" if same else made.word] = made
+
+    @staticmethod
+    def numbered(recipe: Recipe) -> list[Numbered]:
+        """Return every stage in the order it is written, numbered, with the row of its word."""
+        return [Numbered(n, stage, row_of(stage, str(recipe))) for n, stage in enumerate(recipe.steps)]
 
     def _leg(self, stages: list[Numbered]) -> Leg:
         encoder = next(one for one in stages if one.row.kind == "encoder")
@@ -244,15 +249,13 @@ class Chain:
             if one is not None:
                 self._stored(one, folder)
         for leg in self.legs.values():
-            learners = leg.learners()
             for one in leg.stages:
-                stored = self._stored(one, folder)
-                if one.row.kind == "encoder":
-                    leg.expect(stored)
-                elif one.n in learners and (place := Path(folder) / str(one.n) / "model.safetensors").exists():
+                leg.expect(one, self._stored(one, folder))
+            for n, learner in leg.learners().items():
+                if (place := Path(folder) / str(n) / "model.safetensors").exists():
                     from safetensors.numpy import load_file
 
-                    learners[one.n].restore(load_file(place))
+                    learner.restore(load_file(place))
 
     def _stored(self, one: Numbered, folder: str | Path) -> dict[str, Any]:
         place = Path(folder) / str(one.n)

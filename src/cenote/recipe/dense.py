@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cenote.encode.encoder import Encoder, Pool
     from cenote.index.base import Index
     from cenote.index.rerank import Rerank
+    from cenote.pool.base import Pooler
+    from cenote.train.runs import Run
 
 
 class DenseLeg(Leg):
@@ -33,24 +35,78 @@ class DenseLeg(Leg):
     def __init__(self, stages: Sequence[Numbered], setting: Setting) -> None:
         super().__init__(stages, setting)
         self._expected: dict[str, Any] | None = None
-        made = {one.n: setting.made(one) for one in stages if one.row.kind != "encoder"}
+        made = {one.n: setting.made(one) for one in stages if one.row.kind not in ("encoder", "pool")}
         self._made: dict[int, Any] = made
         self.transforms: list[Transform] = [made[one.n] for one in self.of_kind("transform")]
         self.codec: Codec = self._one("codec") or registry.make("float32", ("codec",))
         self.reranks: list[Rerank] = [made[one.n] for one in self.of_kind("rerank")]
-        self.pool: Pool = self._pool()
+        self._run: Run | None = None
+        if self.trainable is not None and registry.model_sizes(self.trainable.row):
+            word = self.trainable.stage.word
+            reason = f"`{word}` has weights to train: train it (cenote train, cenote compare --train) and name the run"
+            raise setting.error(f"{reason}: {word}@runs/x", self.trainable.stage)
 
     def _one(self, kind: str) -> Any:
         found = self.of_kind(kind)
         return self._made[found[0].n] if found else None
 
-    def _pool(self) -> Pool:
-        """The word of the pooler, the pooler where it is given arguments, None for the model's own."""
+    @property
+    def trainable(self) -> Numbered | None:
+        """The pooler that has weights and was not trained; None where there is none."""
+        return next((one for one in self.of_kind("pool") if one.row.trained and one.stage.path is None), None)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The word of the pooler, the pooler where it has arguments or weights, None for the model's own.
+
+        Raises RecipeError for a run that is not there, is of another pooler, or of another encoder.
+        """
         found = self.of_kind("pool")
         if not found:
             return None
-        stage = found[0].stage
-        return self._made[found[0].n] if stage.values or stage.keys else stage.word
+        one = found[0]
+        if one.stage.path is not None:
+            return self._trained(one)
+        if not (one.stage.values or one.stage.keys or registry.model_sizes(one.row)):
+            return one.stage.word
+        return self.made_pooler(one)
+
+    def made_pooler(self, one: Numbered) -> Pooler:
+        """Make a pooler with what is written behind its word and the sizes of the model.
+
+        Raises RecipeError for what its class refuses.
+        """
+        sizes = {"dim": self.encoder.token_dim, "layers": self.encoder.depth}
+        try:
+            told = {name: sizes[name] for name in registry.model_sizes(one.row)}
+            pooler: Pooler = one.row.load()(**one.arguments(), **told)
+        except (ValueError, TypeError) as error:
+            raise self.setting.error(error, one.stage) from None
+        return pooler.eval()
+
+    def _run_of(self, one: Numbered) -> Run:
+        """What a trained pooler is named by, read on first use; of a leg that was saved, what was saved with it."""
+        from cenote.train.runs import Run
+
+        if self._run is None:
+            try:
+                self._run = Run.load(str(one.stage.path))
+                if self._run.word != one.stage.word:
+                    raise ValueError(f"{one.stage.path} is a run of `{self._run.word}`, not of `{one.stage.word}`")
+            except (ValueError, TypeError) as error:
+                raise self.setting.error(error, one.stage) from None
+        return self._run
+
+    def _trained(self, one: Numbered) -> Pooler:
+        run = self._run_of(one)
+        try:
+            trained_on = run.told["encoder"]["sha256"]
+            if trained_on != self.encoder.sha256:
+                was, now = trained_on[:12], self.encoder.sha256[:12]
+                raise ValueError(f"{one.stage.path} was trained on another encoder (sha256 {was}…, here {now}…)")
+            return run.pooler()
+        except (ValueError, TypeError) as error:
+            raise self.setting.error(error, one.stage) from None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -83,7 +139,8 @@ class DenseLeg(Leg):
     def learners(self) -> dict[int, Fitted]:
         """Return the transforms, the codec and the codecs of the reranks."""
         of = {one.n: self._made[one.n] for one in self.stages if one.row.kind in ("transform", "codec")}
-        return of | {one.n: self._made[one.n].made for one in self.of_kind("rerank")}
+        of |= {one.n: self._made[one.n].made for one in self.of_kind("rerank")}
+        return of | {one.n: self._run_of(one) for one in self.of_kind("pool") if one.stage.path is not None}
 
     def fit(self, texts: Sequence[str], seed: int, progress: Progress | None = None) -> None:
         """Fit every stage that learns, each on what comes out of those before it; see `Leg.fit`."""
@@ -148,13 +205,20 @@ class DenseLeg(Leg):
         """Return what is written down about a stage; of the encoder, which weights it has."""
         if one.row.kind == "encoder":
             return self.described_encoder()
+        if one.stage.path is not None:
+            return super().config(one) | {"run": self._run_of(one).told}
         if one.row.kind in ("pool", "engine"):
             return super().config(one)
         return {"config": registry.config(self._made[one.n])}
 
-    def expect(self, stored: dict[str, Any]) -> None:
+    def expect(self, one: Numbered, stored: dict[str, Any]) -> None:
         """See `Leg.expect`."""
-        self._expected = stored
+        if one.row.kind == "encoder":
+            self._expected = stored
+        elif "run" in stored:
+            from cenote.train.runs import Run
+
+            self._run = Run(stored["run"], {})
 
     def read(self) -> dict[str, int]:
         """See `Leg.read`."""

@@ -28,33 +28,35 @@ def parse(text: str | Recipe) -> Recipe:
     return recipes[0]
 
 
-def expand(text: str | Recipe) -> list[Recipe]:
+def expand(text: str | Recipe, *, train: bool = False) -> list[Recipe]:
     """Return the recipes of a grid, in order; the same recipe written twice comes once.
+
+    train: whether `{pool.*}` stands for poolers that must be trained as well.
 
     Raises RecipeError with the place, and for more than 10,000 recipes.
     """
     if isinstance(text, Recipe):
         return [text]
-    chains = list(itertools.islice(_chains(read(text), text), MOST_RECIPES + 1))
+    chains = list(itertools.islice(_chains(read(text), text, train), MOST_RECIPES + 1))
     if len(chains) > MOST_RECIPES:
         raise RecipeError(f"this grid holds more than {MOST_RECIPES:,} recipes", text, 0, len(text))
     return list(dict.fromkeys(typed(chain, text) for chain in chains))
 
 
-def left_out(text: str) -> list[tuple[str, str]]:
+def left_out(text: str, *, train: bool = False) -> list[tuple[str, str]]:
     """Return the words that `{pool.*}` and its like leave out of a grid, each with the reason."""
     found: dict[str, str] = {}
     for match in _EVERY.finditer(text):
         for row in registry.rows(match[1]):
-            if reason := _unfit(row):
+            if reason := _unfit(row, train):
                 found[row.word] = reason
     return list(found.items())
 
 
-def _unfit(row: registry.Row) -> str | None:
+def _unfit(row: registry.Row, train: bool) -> str | None:
     if not row.built:
         return "not built in this version"
-    if row.trained:
+    if row.trained and not train:
         return "must be trained first"
     if row.side:
         return f"needs {' and '.join(row.side)} beside the tokens"
@@ -65,32 +67,32 @@ def _unfit(row: registry.Row) -> str | None:
     return None
 
 
-def _chains(steps: Chain, text: str) -> Iterator[Chain]:
+def _chains(steps: Chain, text: str, train: bool) -> Iterator[Chain]:
     """Every chain without choices; the product is lazy, so that a huge grid is refused before it is held."""
     if not steps:
         yield ()
         return
-    for first in _options(steps[0], text):
-        for rest in _chains(steps[1:], text):
+    for first in _options(steps[0], text, train):
+        for rest in _chains(steps[1:], text, train):
             yield first + rest
 
 
-def _options(step: Step, text: str) -> Iterator[Chain]:
+def _options(step: Step, text: str, train: bool) -> Iterator[Chain]:
     if isinstance(step, Stage):
         yield (step,)
     elif isinstance(step, Legs):
-        for legs in itertools.product(*([*_chains(chain, text)] for chain in step.chains)):
+        for legs in itertools.product(*([*_chains(chain, text, train)] for chain in step.chains)):
             yield (Legs(legs, step.start, step.end),)
     else:
         for chain in step.chains:
-            yield from _chains(_every(chain, step, text), text)
+            yield from _chains(_every(chain, step, text, train), text, train)
 
 
-def _every(chain: Chain, choice: Choice, text: str) -> Chain:
+def _every(chain: Chain, choice: Choice, text: str, train: bool) -> Chain:
     """Replace `pool.*`, alone in an alternative, by a choice of the words it stands for."""
     if len(chain) != 1 or not isinstance(chain[0], Stage) or (match := _EVERY.fullmatch(chain[0].word)) is None:
         return chain
-    rows = [row for row in registry.rows(match[1]) if _unfit(row) is None]
+    rows = [row for row in registry.rows(match[1]) if _unfit(row, train) is None]
     if match[1] not in registry.STAGE_KINDS or not rows:
         kinds = ", ".join(f"`{kind}.*`" for kind in registry.STAGE_KINDS)
         raise RecipeError(f"no words of kind `{match[1]}`; known: {kinds}", text, chain[0].start, chain[0].end)

