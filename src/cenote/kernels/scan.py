@@ -54,24 +54,12 @@ class Queries:
 
     def best(self, parts: Sequence[Part], k: int, keep: Bool | None = None, piece: int = 16_384) -> Hits:
         """Return the k best rows of parts, numbered from one part to the next, among those `keep` (n,) marks."""
-        starts = np.cumsum([0] + [len(part["codes"]) for part in parts])
-        pieces = [
-            (part, int(start), first)
-            for part, start in zip(parts, starts, strict=False)
-            for first in range(0, len(part["codes"]), piece)
-        ]
-        every = np.arange(piece, dtype=np.int32)
+        pieces = list(_pieces(parts, keep, piece))
 
         def run(numbers: Iterator[int]) -> Candidates:
-            found, marked, room = Candidates(len(self), k), np.empty(piece, np.int32), self._room()
+            found, room = Candidates(len(self), k), self._room()
             for number in numbers:
-                part, start, first = pieces[number]
-                count = min(piece, len(part["codes"]) - first)
-                rows = every[:count]
-                if keep is not None:
-                    rows = marked[: _mark(keep[start + first : start + first + count], marked)]
-                if len(rows):
-                    self._scan(part, first, rows, start, found, room)
+                self._scan(*pieces[number], found, room)
             return found
 
         return candidates.best(threads.shared(run, len(pieces)))
@@ -84,8 +72,9 @@ class Queries:
         return rows, sums, simd.aligned((64,), np.float32)
 
     def _scan(
-        self, part: Part, first: int, rows: NDArray[np.int32], start: int, found: Candidates, room: tuple[Any, ...]
+        self, part: Part, start: int, first: int, rows: NDArray[np.int32], found: Candidates, room: tuple[Any, ...]
     ) -> None:
+        """Offer rows of a part, counted from its row `first`; the part's first row is row `start` of all."""
         codes, size = part["codes"], _row_bytes(part)
         where = (codes.ctypes.data + first * size, size, part.get("scale", _NO_SCALE)[first:], start + first, rows)
         for group in self._groups:
@@ -146,17 +135,41 @@ def _row_bytes(part: Part) -> int:
     return int(part["codes"].shape[1] * part["codes"].itemsize)
 
 
+_MOST_MARKED = 1 << 24  # rows of which those that are kept are written down at once
 _NO_SCALE = np.ones(0, np.float32)
 
 
+def _pieces(parts: Sequence[Part], keep: Bool | None, size: int) -> Iterator[tuple[Part, int, int, NDArray[np.int32]]]:
+    """Yield a part, the number of its first row, a row of it, and rows counted from there: at most `size` of them."""
+    every = np.arange(size, dtype=np.int32)
+    start = 0
+    for part in parts:
+        n = len(part["codes"])
+        for first in range(0, n, size if keep is None else _MOST_MARKED):
+            if keep is None:
+                yield part, start, first, every[: n - first]
+                continue
+            marked = _marked(np.ascontiguousarray(keep[start + first : start + min(n, first + _MOST_MARKED)]))
+            yield from ((part, start, first, marked[i : i + size]) for i in range(0, len(marked), size))
+        start += n
+
+
 @compiled
-def _mark(keep: Bool, out: NDArray[np.int32]) -> int:
-    """Write the numbers of what is kept; return how many they are."""
-    count = 0
-    for i in range(len(keep)):
-        out[count] = i
-        count += keep[i]
-    return count
+def _marked(keep: Bool) -> NDArray[np.int32]:
+    """Return the numbers of what is kept."""
+    out = np.empty(keep.sum(), np.int32)
+    count, whole = 0, len(keep) // 64 * 64
+    for i in range(0, whole, 64):
+        bits = simd.marks(keep.ctypes.data + i)
+        while bits:
+            out[count] = i + simd.lowest(bits)
+            bits &= bits - np.uint64(1)
+            count += 1
+    for i in range(whole, len(keep)):
+        if keep[i]:
+            out[count] = i
+            count += 1
+    return out
 
 
 @cache

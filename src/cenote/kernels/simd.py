@@ -397,6 +397,17 @@ def passing(
 
 
 @intrinsic
+def marks(context: Any, address: Any) -> Any:
+    """marks(address): bit i says that byte i of the 64 there is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        there = builder.icmp_unsigned("!=", _load(builder, args[0], _vector(_I8, 64)), _all(_I8, 64, 0))
+        return builder.bitcast(there, _I64)
+
+    return types.uint64(types.intp), generate
+
+
+@intrinsic
 def lowest(context: Any, bits: Any) -> Any:
     """lowest(bits): the number of the lowest bit that is set."""
 
