@@ -160,8 +160,9 @@ class CenoteVectorStore(BasePydanticVectorStore):
             raise ValueError("the query has neither a text nor an embedding; give query_str")
         conditions = self._store.conditions()
         asked = [] if query.filters is None else [where(query.filters, conditions)]
-        asked += [] if query.node_ids is None else [conditions.among("id", query.node_ids)]
-        asked += [] if query.doc_ids is None else [conditions.among("ref_doc_id", query.doc_ids)]
+        # an index asks with an empty list of nodes where it means all
+        asked += [conditions.among("id", query.node_ids)] if query.node_ids else []
+        asked += [conditions.among("ref_doc_id", query.doc_ids)] if query.doc_ids else []
         question = np.array([query.query_embedding], np.float32) if query.query_str is None else query.query_str
         hits = self._store.search(question, query.similarity_top_k, where=every(asked) if asked else None)
         return VectorStoreQueryResult(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cenote.arrays import Vectors
-from cenote.collection import Collection, Hit, create, open_collection
+from cenote.collection import Collection, Hit, Info, create, open_collection
 from cenote.collection.creating import DEFAULT_RECIPE
 from cenote.collection.manifest import CURRENT
 from cenote.collection.snapshot import Snapshot
@@ -55,9 +55,8 @@ class Store:
 
         Raises RecipeError where none has one, ValueError where there is no collection yet.
         """
-        if self._collection is None:
-            raise ValueError(f"there is no collection at {self.path} yet; add documents first")
-        return self._collection.chain.leg
+        with self._lock:
+            return self._there().chain.leg
 
     @property
     def cosine(self) -> bool:
@@ -78,6 +77,19 @@ class Store:
         if self._collection is not None:
             self._collection.refresh()
         return self._collection
+
+    def info(self) -> Info:
+        """Return counts, versions and bytes.
+
+        Raises ValueError where there is no collection yet.
+        """
+        with self._lock:
+            return self._there().info()
+
+    def _there(self) -> Collection:
+        if (found := self._newest()) is None:
+            raise ValueError(f"there is no collection at {self.path} yet; add documents first")
+        return found
 
     def conditions(self) -> Conditions:
         """Return what writes conditions on the attributes that there are."""
