@@ -39,6 +39,7 @@ COMMANDS = (
     "demo",
     "serve",
     "judge",
+    "mcp",
 )
 _READS = ("search", "get")
 """Commands that write nothing but their answer."""
