@@ -174,13 +174,13 @@ def _widened(builder: Any, form: int, raw: Any) -> Any:
         return builder.bitcast(builder.shl(bits, _all(_I32, LANES, 16)), _FLOATS)
     if form == FLOAT16:
         return _halves(builder, builder.bitcast(raw, _vector(_I16, LANES)))
-    short = builder.zext(raw, _vector(_I16, LANES))
     if form == E5M2:  # the upper half of a float16
+        short = builder.zext(raw, _vector(_I16, LANES))
         return _halves(builder, builder.shl(short, _all(_I16, LANES, 8)))
-    # E4M3: read as a float16 whose exponent is 8 too low, subnormal numbers too; the caller multiplies by 256
-    sign = builder.shl(builder.and_(short, _all(_I16, LANES, 0x80)), _all(_I16, LANES, 8))
-    rest = builder.shl(builder.and_(short, _all(_I16, LANES, 0x7F)), _all(_I16, LANES, 7))
-    return _halves(builder, builder.or_(sign, rest))
+    # E4M3: the sign stays on top and the rest moves up by 7, which makes a float16 whose exponent is 8 too low,
+    # subnormal numbers too; the caller multiplies by 256
+    short = builder.shl(builder.sext(raw, _vector(_I16, LANES)), _all(_I16, LANES, 7))
+    return _halves(builder, builder.and_(short, _all(_I16, LANES, 0xBFFF)))
 
 
 def _added(builder: Any, form: int, total: Any, row: Any, query: Any) -> Any:
