@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,30 @@ def test_an_error_in_a_piece_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ValueError, match="piece"):
         threads.over_ranges(run, 30)
+
+
+@pytest.mark.parametrize("wanted", ["1", "4"])
+@settings(max_examples=30, deadline=None)
+@given(pieces=st.integers(0, 200))
+def test_every_shared_number_is_taken_once_and_each_thread_takes_its_own_ascending(wanted: str, pieces: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", wanted)
+        taken = threads.shared(list, pieces)
+    assert sorted(number for mine in taken for number in mine) == list(range(pieces))
+    assert all(mine == sorted(mine) for mine in taken)
+    assert 1 <= len(taken) <= max(1, min(int(wanted), pieces))
+
+
+def test_an_error_in_a_shared_piece_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+
+    def run(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            if number == 20:
+                raise ValueError("piece")
+
+    with pytest.raises(ValueError, match="piece"):
+        threads.shared(run, 30)
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [("3", 3), ("2,1", 2)])
