@@ -1,6 +1,6 @@
 """Small trainings that claims are checked by: the same budget for every method, its rate chosen on dev, several seeds.
 
-    rate = argmax_r dev(train(seed 0, r))        scores = [test(train(seed, rate)) for seed in seeds]
+    rate = argmax_r dev(train(first seeds, r))        scores = [test(train(seed, rate)) for seed in seeds]
 
 A difference of two methods is paired seed by seed and unit by unit, and carries two intervals: Student's over the
 seeds, and a bootstrap over the units of the mean over the seeds.
@@ -45,23 +45,19 @@ class Runs:
     units: Float64 | None
 
 
-def tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: int) -> Runs:
-    """Train with every rate and seed 0, then with the rate that is best on dev and the other seeds.
+def tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: int, sweep: int = 1) -> Runs:
+    """Train with every rate and the first `sweep` seeds, then with the rate that is best on dev and the other seeds.
 
     One thread computes: small products gain nothing from a second, and the sums are then the same on any machine.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _tuned(train, rates, seeds)
+        swept = {rate: [train(seed, rate) for seed in range(sweep)] for rate in rates}
+        rate = max(rates, key=lambda rate: sum(trial.dev for trial in swept[rate]))
+        trials = [*swept[rate], *(train(seed, rate) for seed in range(sweep, seeds))]
     finally:
         torch.set_num_threads(threads)
-
-
-def _tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: int) -> Runs:
-    swept = {rate: train(0, rate) for rate in rates}
-    rate = max(rates, key=lambda rate: swept[rate].dev)
-    trials = [swept[rate], *(train(seed, rate) for seed in range(1, seeds))]
     units = [trial.units for trial in trials if trial.units is not None]
     return Runs(rate, np.array([trial.test for trial in trials]), np.stack(units) if units else None)
 
