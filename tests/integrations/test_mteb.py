@@ -7,8 +7,9 @@ from things import TEXTS
 import cenote
 from cenote.errors import RecipeError
 
-mteb = pytest.importorskip("mteb")
+pytest.importorskip("mteb")
 
+import mteb
 from datasets import Dataset, DatasetDict
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
@@ -123,12 +124,8 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_retrieval_ranks_as_the_collection_does(tmp_path, recipe):
-    results = mteb.evaluate(
-        CenoteModel(recipe),
-        [FewDocuments()],
-        cache=ResultCache(tmp_path / "cache"),
-        prediction_folder=tmp_path / "ranked",
-    )
+    cache, ranking = ResultCache(tmp_path / "cache"), tmp_path / "ranked"
+    results = mteb.evaluate(CenoteModel(recipe), [FewDocuments()], cache=cache, prediction_folder=ranking)
     rows = [{"id": id, "text": f"{id} {text}"} for id, text in TEXTS.items()]
     with cenote.create(tmp_path / "docs.cenote", rows, recipe) as docs:
         ranked = dict(zip(QUESTIONS, docs.rank([text for text, _ in QUESTIONS.values()], 100), strict=True))
@@ -180,13 +177,12 @@ def test_stages_that_learn_take_texts_or_say_so():
         CenoteModel("wordllama").search([], top_k=3)
 
 
-def test_questions_are_encoded_as_questions(tmp_path, monkeypatch):
+def test_questions_are_encoded_as_questions(monkeypatch):
     seen = []
     model = CenoteModel("wordllama")
     leg = model._chain.leg
-    monkeypatch.setattr(
-        leg, "vectors", lambda texts, role: seen.append(role) or np.zeros((len(texts), leg.dim), np.float32)
-    )
+    nothing = np.zeros((1, leg.dim), np.float32)
+    monkeypatch.setattr(leg, "vectors", lambda texts, role: seen.append(role) or nothing)
     model.encode(batch(["a"]), prompt_type=PromptType.query)
     model.encode(batch(["a"]), prompt_type=PromptType.document)
     assert seen == ["query", "document"]

@@ -70,7 +70,7 @@ class CenoteVectorStore(VectorStore):
     def from_texts(
         cls,
         texts: list[str],
-        embedding: CenoteEmbeddings,
+        embedding: Embeddings,
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: list[str] | None = None,

@@ -28,7 +28,8 @@ except ImportError as error:
     reason = f"the Model Context Protocol is not installed ({error})"
     raise ImportError(f'{reason}; install it with: pip install "cenote[mcp]"') from error
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_HITS = 100
 MOST_CHARACTERS = 20_000
@@ -88,8 +89,8 @@ def server(path: str | Path) -> MCPServer:
     """
     store = Store(path)
     name = Path(path).resolve().name
-    info = store.info()
-    made = MCPServer("cenote", instructions=f"Search {info.documents:,} documents of {name}; get reads on in one.")
+    count = store.info().documents
+    made = MCPServer("cenote", instructions=f"Search {count:,} documents of {name}; get reads on in one.")
 
     @made.tool()
     @_said

@@ -65,7 +65,7 @@ def place(name: str) -> str:
 
 def metadata(found: Hit | Document) -> dict[str, Any]:
     """Return the metadata of a document as it was given; of others than `document` made, source and attributes."""
-    rest = json.loads(found.attributes.get(KEPT) or "{}")
+    rest: dict[str, Any] = json.loads(found.attributes.get(KEPT) or "{}")
     hidden = {KEPT, *(column(name).lower() for name in rest)}
     given = {
         name: value for name, value in found.attributes.items() if value is not None and name.lower() not in hidden

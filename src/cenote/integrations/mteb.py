@@ -75,9 +75,8 @@ class CenoteModel:
         Raises RecipeError for a recipe without a model, ValueError where a stage learns and had no texts.
         """
         if not self._chain.fitted:
-            raise ValueError(
-                f'a stage of "{self.recipe}" learns, and this task has no corpus; pass texts= to learn from'
-            )
+            reason = f'a stage of "{self.recipe}" learns, and this task has no corpus'
+            raise ValueError(f"{reason}; pass texts= to learn from")
         texts = [text for batch in inputs for text in batch["text"]]
         role: Role = "query" if prompt_type == PromptType.query else "document"
         leg = self._chain.leg
