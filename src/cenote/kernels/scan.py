@@ -26,7 +26,7 @@ Part = Mapping[str, NDArray[Any]]
 """Arrays of one row a vector: `codes`, and `scale` where rows have one."""
 FEW = 8  # queries up to which reading rows in place is quicker than widening them for a tile
 _BLOCK_ROWS, _BLOCK_BYTES = 96, 1 << 18
-_AHEAD_BYTES = 1 << 14  # that many are asked for before they are read: a memory answers after some 100 ns
+_AHEAD_BYTES = 1 << 12  # that many are asked for before they are read: a memory answers after some 100 ns
 
 
 class Queries:
