@@ -153,7 +153,7 @@ def together(shown: Sequence[bool | None]) -> bool | None:
 
 def word(shown: bool | None) -> str:
     """Return what `shows` found as the middle of a sentence."""
-    return {True: "shows", False: "is contradicted", None: "does not show at our scale"}[shown]
+    return {True: "shows", False: "is contradicted at our scale", None: "does not show at our scale"}[shown]
 
 
 def spread(one: Figure, digits: int = 4) -> str:
