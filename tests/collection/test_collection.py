@@ -1,5 +1,6 @@
 """Collections: what was put in is found, read back, replaced and deleted."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +239,32 @@ def test_text_that_is_no_unicode_is_a_reported_skip(docs: Collection) -> None:
     did = docs.add([{"id": "x", "text": "half \ud800 a pair"}, {"id": "y", "text": "whole"}])
     assert did.added == 1
     assert "surrogate" in did.skipped[0].reason
+
+
+def test_threads_search_while_another_writes(docs: Collection) -> None:
+    ended, failures, answered = threading.Event(), list[Exception](), [0]
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                found = docs.search("number 7: rain", k=3)
+                assert docs.get([found[0][0].id])
+                answered[0] += 1
+            except Exception as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(12):
+            docs.add(rows(100 + 3 * n, 103 + 3 * n))
+            docs.delete([f"d{100 + 3 * n}"])
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    assert answered[0]
+    assert len(docs) == 60 + 24

@@ -1,5 +1,7 @@
 """Filters: SQL over the attributes, one expression and no more."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -126,3 +128,33 @@ def test_own_names_get_an_underscore_and_dots_go() -> None:
 def test_values_of_no_type_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="attribute 'x'"):
         Schema().take({"x": value})
+
+
+def test_conditions_that_would_end_the_process_are_refused(tmp_path: Path) -> None:
+    docs = cenote.create(tmp_path / "docs", rows(0, 20), RECIPE)
+    many = " or ".join(f"n = {n}" for n in range(190))
+    assert len(docs.search("number", k=30, where=many)[0]) == 20
+    in_list = f"n in ({', '.join(map(str, range(5_000)))})"
+    assert len(docs.search("number", k=30, where=in_list)[0]) == 20
+    for where in ("n = " + "1 + " * 500 + "1", "(" * 60 + "n = 1" + ")" * 60):
+        with pytest.raises(ValueError, match="operators"):
+            docs.search("number", where=where)
+
+
+@pytest.mark.parametrize("name", ["place", "HASH", '"pages"', "`key`"])
+def test_columns_that_the_collection_keeps_for_itself_are_no_users(name: str, tmp_path: Path) -> None:
+    docs = cenote.create(tmp_path / "docs", rows(0, 5), RECIPE)
+    with pytest.raises(ValueError, match="keeps for itself"):
+        docs.search("number", where=f"{name} is not null")
+    assert docs.search("number", where="text <> 'place'")[0]
+
+
+def test_an_attribute_with_marks_in_its_name_is_read_again(tmp_path: Path) -> None:
+    strange = {"a`b": 1, 'c"d': 2, "e.f": 3, "g h": 4, "ü": 5}
+    with cenote.create(tmp_path / "docs", [{"id": "x", "text": "bread", **strange}], RECIPE) as docs:
+        assert docs.search("bread", where="`ü` = 5 and `g h` = 4 and a_b = 1")[0][0].attributes == {
+            "a_b": 1, 'c"d': 2, "e_f": 3, "g h": 4, "ü": 5
+        }  # fmt: skip
+        docs.add([{"id": "y", "text": "rain", **strange}])
+        docs.compact()
+        assert docs.get(["y"])[0].attributes["a_b"] == 1

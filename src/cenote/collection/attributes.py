@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +21,8 @@ _INT64 = 2**63
 
 
 def column(name: str) -> str:
-    """Return the column of an attribute: `_` behind our own names, and for the dot that Lance does not take."""
-    found = str(name).replace(".", "_").strip() or "_"
+    """Return the column of an attribute: `_` behind our own names, and for marks that no name can be quoted with."""
+    found = re.sub(r"[.`]", "_", str(name)).strip() or "_"
     return f"{found}_" if found.lower() in OWN or found.lower().startswith("_row") else found
 
 

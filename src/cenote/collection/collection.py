@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from cenote.collection.memory import Budget, budget
 from cenote.collection.sizes import Info, measured
 from cenote.collection.snapshot import Found, Snapshot
 from cenote.collection.writer import Writer
-from cenote.data.base import Document, Skipped, heading_at, page_at
+from cenote.data.base import Document, Skipped, Span, heading_at, page_at
 from cenote.index.base import checked_k
 from cenote.index.opening import open_index
 from cenote.recipe import Chain, parse
@@ -74,7 +75,7 @@ class Collection:
         self.path = path
         self.report = report
         self._device, self._cache = device, cache
-        self._lock = threading.RLock()
+        self._lock, self._chains_lock = threading.RLock(), threading.Lock()
         self._chains: dict[str, Chain] = {}
         self._snapshot = Snapshot.newest(path, open_index)
         if not self._snapshot.manifest.complete:
@@ -101,7 +102,8 @@ class Collection:
         return self._chain(self._snapshot.manifest)
 
     def _chain(self, of: Manifest) -> Chain:
-        with self._lock:
+        # of its own: an addition holds the other lock as long as it takes, and searches go on
+        with self._chains_lock:
             if of.stages not in self._chains:
                 folder = self.path / of.stages
                 self._chains[of.stages] = Chain.load(of.recipe, folder, device=self._device, cache=self._cache)
@@ -128,16 +130,18 @@ class Collection:
 
         Raises MissingDocuments naming those that are not there.
         """
-        return self._snapshot.get(self._numbers(ids))
+        with self._reading() as snapshot:
+            return snapshot.get(_numbers(snapshot, ids))
 
-    def _numbers(self, ids: Sequence[str]) -> list[int]:
-        if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
-            raise TypeError("ids must be a list of strings")
-        found = self._snapshot.find(ids)
-        missing = [id for id, number in zip(ids, found, strict=True) if number < 0]
-        if missing:
-            raise MissingDocuments(missing)
-        return found
+    @contextmanager
+    def _reading(self) -> Iterator[Snapshot]:
+        """Keep the version that is current, and let no other thread take its files away."""
+        while True:
+            snapshot = self._snapshot
+            with snapshot.used():
+                if snapshot is self._snapshot:
+                    yield snapshot
+                    return
 
     def search(
         self, texts: str | Sequence[str], k: int = 10, *, where: str | None = None, passages: bool = False
@@ -148,58 +152,45 @@ class Collection:
         several of a document included. Raises ValueError for an empty text, k < 1 and a condition that is none,
         TypeError for what is no text.
         """
-        return self._hits(self._queries(texts), k, where, passages)
+        with self._reading() as snapshot:
+            return self._hits(snapshot, self._queries(texts, snapshot), k, where, passages)
 
     def search_vectors(
         self, vectors: Vectors, k: int = 10, *, where: str | None = None, passages: bool = False
     ) -> list[list[Hit]]:
         """As `search`, for what `chain.vectors` makes of queries: (q, dim) of one dense leg."""
-        return self._hits(vectors, k, where, passages)
+        with self._reading() as snapshot:
+            return self._hits(snapshot, vectors, k, where, passages)
 
     def rank(self, texts: Sequence[str], depth: int) -> list[list[tuple[str, float]]]:
         """Return (id, score) of the `depth` nearest documents of each text, best first; no text is read."""
-        found = self._search(self._queries(texts), depth, None, False)
-        ids = iter(self._snapshot.ids_of([one.document for row in found for one in row]))
+        with self._reading() as snapshot:
+            found = snapshot.search(self._queries(texts, snapshot), checked_k(depth))
+            ids = iter(snapshot.ids_of([one.document for row in found for one in row]))
         return [[(next(ids), one.score) for one in row] for row in found]
 
-    def _queries(self, texts: str | Sequence[str]) -> Vectors:
+    def _queries(self, texts: str | Sequence[str], snapshot: Snapshot) -> Vectors:
         given = [texts] if isinstance(texts, str) else list(texts)
         for n, text in enumerate(given):
             if not isinstance(text, str):
                 raise TypeError(f"question {n} must be a string, not {type(text).__name__}")
             if not text.strip():
                 raise ValueError(f"question {n} is empty; ask something")
-        queries: Vectors = self.chain.vectors(given, "query")
+        queries: Vectors = self._chain(snapshot.manifest).vectors(given, "query")
         return queries
 
-    def _search(self, queries: Vectors, k: int, where: str | None, passages: bool) -> list[list[Found]]:
-        return self._snapshot.search(queries, checked_k(k), where, every=passages)
-
-    def _hits(self, queries: Vectors, k: int, where: str | None, passages: bool) -> list[list[Hit]]:
-        found = self._search(queries, k, where, passages)
-        scores = self._snapshot.leg_scores(queries, found)
+    def _hits(self, snapshot: Snapshot, queries: Vectors, k: int, where: str | None, passages: bool) -> list[list[Hit]]:
+        found = snapshot.search(queries, checked_k(k), where, every=passages)
+        scores = snapshot.leg_scores(queries, found)
         numbers = list(dict.fromkeys(one.document for row in found for one in row))
-        documents = dict(zip(numbers, self._snapshot.get(numbers), strict=True))
+        documents = dict(zip(numbers, snapshot.get(numbers), strict=True))
         return [
-            [self._hit(one, documents[one.document], legs) for one, legs in zip(row, told, strict=True)]
+            [
+                _hit(one, snapshot.span(one.passage), documents[one.document], legs)
+                for one, legs in zip(row, told, strict=True)
+            ]
             for row, told in zip(found, scores, strict=True)
         ]
-
-    def _hit(self, one: Found, document: Document, scores: dict[str, float]) -> Hit:
-        span = self._snapshot.span(one.passage)
-        start, end = (0, len(document.text)) if span is None else (span.start, span.end)
-        return Hit(
-            id=document.id,
-            score=one.score,
-            text=document.text[start:end],
-            source=document.source,
-            start=start,
-            end=end,
-            page=page_at(document, start),
-            heading=heading_at(document, start),
-            attributes=document.attributes,
-            scores=scores,
-        )
 
     def verify(self) -> None:
         """Compare every byte of every file with its hash.
@@ -289,7 +280,7 @@ class Collection:
         """
         with self._lock, Writer(self.path) as writer:
             self.refresh()
-            numbers = self._numbers(ids)
+            numbers = _numbers(self._snapshot, ids)
             intake = Intake(Schema(self._snapshot.manifest.schema), self._snapshot)
             now = self._snapshot.manifest
             version = writer.next_version()
@@ -363,3 +354,29 @@ def open_collection(path: str | Path, *, device: str | None = None, cache: Encod
     Raises ValueError where there is none, or one whose building was interrupted; CorruptIndex where a file is damaged.
     """
     return Collection(Path(path), device=device, cache=cache, report=None)
+
+
+def _hit(one: Found, span: Span | None, document: Document, scores: dict[str, float]) -> Hit:
+    start, end = (0, len(document.text)) if span is None else (span.start, span.end)
+    return Hit(
+        id=document.id,
+        score=one.score,
+        text=document.text[start:end],
+        source=document.source,
+        start=start,
+        end=end,
+        page=page_at(document, start),
+        heading=heading_at(document, start),
+        attributes=document.attributes,
+        scores=scores,
+    )
+
+
+def _numbers(snapshot: Snapshot, ids: Sequence[str]) -> list[int]:
+    if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
+        raise TypeError("ids must be a list of strings")
+    found = snapshot.find(ids)
+    missing = [id for id, number in zip(ids, found, strict=True) if number < 0]
+    if missing:
+        raise MissingDocuments(missing)
+    return found

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from cenote.collection.attributes import INTERNAL
+
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--|/\*|[A-Za-z_]\w*|[();'\"`]|.", re.DOTALL)
+_OPERATORS = frozenset((*"+-*/%<>=!|&^~", "and", "or", "not", "is", "like", "ilike", "between", "case", "when"))
+MOST_OPERATORS, MOST_BRACKETS = 400, 50
+"""Lance evaluates a condition by calls within calls: some 900 operators in a row end the process."""
 _TYPES = {"string": "STRING", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -26,11 +31,20 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
         if here.get(name) != kind
     }
     out, depth = [], 0
+    operators = 0
     for token in _TOKEN.findall(where):
         depth += (token == "(") - (token == ")")
+        operators += token.lower() in _OPERATORS
+        if operators > MOST_OPERATORS or depth > MOST_BRACKETS:
+            reason = f"more than {MOST_OPERATORS} operators, or than {MOST_BRACKETS} brackets in each other"
+            raise ValueError(f"where holds {reason}; many values are shorter as `column in (…)`")
         if depth < 0 or token in (";", "--", "/*", "'", '"', "`"):
             raise ValueError(f"where={where!r} is no single condition: {token!r} ends it; balance brackets and quotes")
-        name = token[1:-1] if token.startswith("`") and len(token) > 1 else token
+        name = token[1:-1] if token[0] in '`"' and len(token) > 1 else token
+        if name.lower() in INTERNAL:
+            raise ValueError(
+                f"where names {token}, which a collection keeps for itself; `cenote info` lists attributes"
+            )
         out.append(stands_for.get(name.lower(), token))
     if depth:
         raise ValueError(f"where={where!r} is no single condition: a bracket is not closed")

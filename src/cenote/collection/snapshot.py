@@ -6,10 +6,12 @@ open, as it shares a lock on its manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -45,6 +47,7 @@ class Snapshot:
     def __init__(self, folder: Path, found: Manifest, lock: Lock | None, open_index: Opener) -> None:
         self.folder, self.manifest = folder, found
         self._lock, self._open_index = lock, open_index
+        self._guard, self._users, self._closed = threading.Lock(), 0, False
         self.segments = [OpenSegment(folder, one, found.tombstones.get(one.name)) for one in found.segments]
         self._documents = np.cumsum([0] + [one.documents for one in found.segments], dtype=np.int64)
         self._passages = np.cumsum([0] + [one.passages for one in found.segments], dtype=np.int64)
@@ -73,9 +76,27 @@ class Snapshot:
         raise CenoteError(f"{folder} changes faster than it can be opened; try again")
 
     def close(self) -> None:
-        """Let go of the version: its files may be removed once it is no longer the newest."""
-        if self._lock is not None:
+        """Let go of the version, once nobody uses it: its files may be removed when it is no longer the newest."""
+        with self._guard:
+            self._closed = True
+            self._release()
+
+    @contextmanager
+    def used(self) -> Iterator[Self]:
+        """Keep the version while it is asked, also where another thread closes it meanwhile."""
+        with self._guard:
+            self._users += 1
+        try:
+            yield self
+        finally:
+            with self._guard:
+                self._users -= 1
+                self._release()
+
+    def _release(self) -> None:
+        if self._closed and not self._users and self._lock is not None:
             self._lock.release()
+            self._lock = None
 
     def __len__(self) -> int:
         """Live documents."""
