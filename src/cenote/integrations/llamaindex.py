@@ -152,10 +152,8 @@ class CenoteVectorStore(BasePydanticVectorStore):
         Raises ValueError for a mode other than the default: how a collection searches is its recipe's.
         """
         if query.mode != VectorStoreQueryMode.DEFAULT:
-            reason = (
-                f"the mode {query.mode.value} is not the query's to choose; a collection searches as its recipe says"
-            )
-            raise ValueError(f"{reason}, such as (bm25) + (minilm | flat) | rrf")
+            reason = f"a collection searches as its recipe says, and the query asks for the mode {query.mode.value}"
+            raise ValueError(f'{reason}; choose a recipe instead, such as "(bm25) + (minilm | flat) | rrf"')
         if query.query_str is None and query.query_embedding is None:
             raise ValueError("the query has neither a text nor an embedding; give query_str")
         conditions = self._store.conditions()
