@@ -141,7 +141,7 @@ def test_conditions_that_would_end_the_process_are_refused(tmp_path: Path) -> No
             docs.search("number", where=where)
 
 
-@pytest.mark.parametrize("name", ["place", "HASH", '"pages"', "`key`"])
+@pytest.mark.parametrize("name", ["place", "HASH", "`key`"])
 def test_columns_that_the_collection_keeps_for_itself_are_no_users(name: str, tmp_path: Path) -> None:
     docs = cenote.create(tmp_path / "docs", rows(0, 5), RECIPE)
     with pytest.raises(ValueError, match="keeps for itself"):

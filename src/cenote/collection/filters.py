@@ -40,7 +40,7 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
             raise ValueError(f"where holds {reason}; many values are shorter as `column in (…)`")
         if depth < 0 or token in (";", "--", "/*", "'", '"', "`"):
             raise ValueError(f"where={where!r} is no single condition: {token!r} ends it; balance brackets and quotes")
-        name = token[1:-1] if token[0] in '`"' and len(token) > 1 else token
+        name = token[1:-1] if token.startswith("`") and len(token) > 1 else token
         if name.lower() in INTERNAL:
             raise ValueError(
                 f"where names {token}, which a collection keeps for itself; `cenote info` lists attributes"
