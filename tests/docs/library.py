@@ -38,7 +38,16 @@ def build(folder: Path, *, docstrings: int, pdfs: int, most_pages: int, question
         csv.writer(file).writerows([("question", "document", "page"), *rows])
     for one in found[:markdown]:
         (folder / "docs" / f"{one.name}.md").write_text(f"# {one.name}\n\n{one.summary}\n")
+    _pairs(folder / "pairs.csv", list(printed.values()))
     _beir(folder / "cranfield", found[:markdown], known_items(found[:markdown], questions))
+
+
+def _pairs(file: Path, modules: list[list[Docstring]]) -> None:
+    rows: list[tuple[str, str, int]] = []
+    for (first, second, *_), (other, *_) in zip(modules, modules[1:] + modules[:1], strict=True):
+        rows += [(first.summary, one.body[:200], score) for one, score in ((first, 2), (second, 1), (other, 0))]
+    with file.open("w", newline="") as written:
+        csv.writer(written).writerows([("sentence1", "sentence2", "score"), *rows])
 
 
 def _module(one: Docstring) -> str:
