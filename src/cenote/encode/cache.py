@@ -113,8 +113,7 @@ class Encodings:
                     return
                 if path not in in_use:
                     total -= path.stat().st_size
-                    for old in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-                        old.unlink(missing_ok=True)
+                    _remove(path)
 
 
 def _written(pool: Pool) -> Any:
@@ -170,9 +169,17 @@ def _read(store: Path | None, hashes: list[bytes], width: int) -> Known:
                 marks = ",".join("?" * len(part))
                 rows = db.execute(f"SELECT text, vector, seconds, tokens FROM rows WHERE text IN ({marks})", part)
                 found.update({text: (v, seconds, n) for text, v, seconds, n in rows if len(v) == 4 * width})
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            _remove(store)  # it is broken, and would never be filled again
         return {}
     return found
+
+
+def _remove(store: Path) -> None:
+    with suppress(OSError):
+        for file in (store, store.with_name(f"{store.name}-wal"), store.with_name(f"{store.name}-shm")):
+            file.unlink(missing_ok=True)
 
 
 def _write(store: Path | None, rows: Known) -> None:
