@@ -1,6 +1,7 @@
 """The papers: 119, and where each stands is read from what exists."""
 
 import json
+import math
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_a_result_says_where_it_comes_from(slug: str) -> None:
     assert found["slug"] == slug
     assert found["figures"]
     assert any(figure["low"] is not None for figure in found["figures"]), "no figure has an interval"
+
+
+@pytest.mark.parametrize("slug", [paper.slug for paper in papers() if result(paper.slug) is not None])
+def test_the_figures_of_a_result_are_whole(slug: str) -> None:
+    found = result(slug)
+    assert found is not None
+    assert found["holds"] in (True, False, None)
+    assert found["seeds"] >= 1
+    assert found["seconds"] > 0
+    assert all(found[name].strip().endswith(".") for name in ("claim", "verdict"))
+    names = [(figure["name"], figure["data"]) for figure in found["figures"]]
+    assert len(set(names)) == len(names), "two figures have one name"
+    for figure in found["figures"]:
+        numbers = [figure[name] for name in ("low", "value", "high")]
+        assert math.isfinite(figure["value"])
+        assert (figure["low"] is None) == (figure["high"] is None)
+        if figure["low"] is not None:
+            # half a unit of the last digit that is kept
+            assert numbers[0] - 5e-3 <= numbers[1] <= numbers[2] + 5e-3
 
 
 def test_every_row_names_a_paper_that_is_there() -> None:
