@@ -27,6 +27,7 @@ def sections(text: str, *titles: str, pages: tuple[tuple[int, int], ...] = ()) -
         ["(It rains.)", "We stay."],
         ["It rains [see above.]", "We stay."],
         ["The end.", "42 remain."],
+        ["They said no.", "We stay."],
         ["It rains.", "“We stay.”"],
         ["It rains.", "(We stay.)"],
         ["Es regnet.", "Über uns."],

@@ -30,7 +30,6 @@ _ABBREVIATIONS = frozenset(
         "figs",
         "eq",
         "eqs",
-        "no",
         "nos",
         "vol",
         "vols",
@@ -108,6 +107,8 @@ def _is_end(text: str, match: re.Match[str]) -> bool:
         return True
     before = _WORD.search(text[max(0, match.start() - _LONGEST_WORD) : match.start()])
     word = before[0] if before else ""
+    if word.lower() == "no":  # a word of its own, unless it counts something
+        return not following.isdigit()
     is_initial = len(word) == 1 and word.isupper()
     return not (is_initial or word.lower().strip(".") in _ABBREVIATIONS)
 
