@@ -73,7 +73,8 @@ def arguments(row: registry.Row) -> Iterator[str]:
         if one.name == "empty" and row.kind == "pool":
             continue  # every pooler has it, and the page says so once
         default = "" if one.default is inspect.Parameter.empty else f"={_shown(one.default)}"
-        choice = " or ".join(map(str, _choices(one.annotation)))
+        choices = _choices(one.annotation)
+        choice = "or " * (len(choices) == 1) + " or ".join(map(str, choices))
         yield f"`{one.name}{default}`" + (f" ({choice})" if 0 < len(choice) < 60 else "")
 
 
@@ -175,7 +176,7 @@ def reference(name: str) -> str:
 
 def on_config(config: Any) -> Any:
     """Put the pages of the reference at the end of the navigation."""
-    config.nav.append({"Reference": [{f"cenote.{name}": f"api/{name}.md"} for name in packages()]})
+    config.nav.append({"Reference": [{f"cenote.{name}": f"api/cenote.{name}.md"} for name in packages()]})
     return config
 
 
@@ -184,7 +185,7 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
     for name in packages():
-        files.append(File.generated(config, f"api/{name}.md", content=reference(name)))
+        files.append(File.generated(config, f"api/cenote.{name}.md", content=reference(name)))
     return files
 
 
