@@ -59,7 +59,12 @@ def views(source: Digits, count: int, seed: int) -> Tensor:
 def check(data: Path) -> Finding:
     """Compare mean, maximum, AttSets trained at once and by FASet at every number of views."""
     parts = digits(data, 1500, 500, 1500)
-    methods = {"mean": Mean, "max": Max, "AttSets": partial(AttSets, WIDTH), "FASet": partial(AttSets, WIDTH)}
+    methods: dict[str, Callable[[], Pooler]] = {
+        "mean": Mean,
+        "max": Max,
+        "AttSets": partial(AttSets, WIDTH),
+        "FASet": partial(AttSets, WIDTH),
+    }
     trained = {
         name: tuned(partial(trial, parts, make, name == "FASet"), RATES, SEEDS) for name, make in methods.items()
     }

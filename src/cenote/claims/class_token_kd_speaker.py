@@ -109,13 +109,15 @@ class Verifier(nn.Module):
             x, mask = self.tokens.attach(x, mask)
         for norm, attention in zip(self.norms, self.attentions, strict=False):
             x = x + attention(norm(x), mask)
-        return self.norms[-1](x), mask
+        normed: Tensor = self.norms[-1](x)
+        return normed, mask
 
     def embed(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the embeddings."""
         states, mask = self.states(x, mask)
         if self.mean is not None:
-            return self.mean(states, mask)
+            pooled: Tensor = self.mean(states, mask)
+            return pooled
         tokens = self.tokens
         assert tokens is not None
         return tokens.embed(states) if isinstance(tokens, DistillationToken) else tokens.read(states)

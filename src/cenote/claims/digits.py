@@ -45,7 +45,7 @@ def digits(data: Path, train: int, dev: int, test: int, seed: int = 0) -> tuple[
     if train + dev + test > len(labels):
         raise ValueError(f"train, dev and test ask for {train + dev + test} digits of {len(labels)}; ask for fewer")
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
-    parts = order[: train + dev + test].split([train, dev, test])
+    parts = torch.split(order[: train + dev + test], [train, dev, test])
     first, second, third = (Digits(images[part], labels[part]) for part in parts)
     return first, second, third
 

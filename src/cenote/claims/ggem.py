@@ -44,7 +44,7 @@ TRAIN, DEV = 1500, 500
 RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2, 3e-2), 5, 150, 64
 HEADS, WIDTH = 12, 384
 """Of MiniLM."""
-POOLINGS = {
+POOLINGS: dict[str, Callable[[], Pooler]] = {
     "GGeM": partial(GGeM, WIDTH, HEADS, p=1.0, signed=True),
     "GeM": partial(GeM, p=1.0, signed=True),
     "mean": Mean,
@@ -92,9 +92,9 @@ def questions(data: Path) -> list[tuple[Frozen, Tensor]]:
     texts, *names = [a + b for a, b in zip(*columns, strict=True)]
     kinds = {kind: number for number, kind in enumerate(sorted(set(zip(*names, strict=True))))}
     labels = torch.tensor([kinds[kind] for kind in zip(*names, strict=True)])
-    drawn = sample(len(columns[0][0]), TRAIN + DEV)
-    cut = [drawn[:TRAIN], drawn[TRAIN:], range(len(columns[0][0]), len(texts))]
-    return [(frozen([texts[row] for row in part]), labels[torch.tensor([*part])]) for part in cut]
+    drawn = sample(len(columns[0][0]), TRAIN + DEV).tolist()
+    cut = [drawn[:TRAIN], drawn[TRAIN:], [*range(len(columns[0][0]), len(texts))]]
+    return [(frozen([texts[row] for row in part]), labels[torch.tensor(part)]) for part in cut]
 
 
 def trial(parts: list[tuple[Frozen, Tensor]], make: Callable[[], Pooler], seed: int, rate: float) -> Trial:

@@ -8,6 +8,7 @@ are asked for those of 20 to 57, twice as large. About a minute on two cores.
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -29,9 +30,9 @@ from cenote.pool.sum import Sum
 DATA = "bzr, atoms of 405 molecules"
 RATES, SEEDS, STEPS, BATCH, WIDTH = (1e-2, 3e-2), 3, 500, 64, 32
 SETS, LARGER = (2000, 500, 500), 2.0
-FIXED = {"sum": Sum, "mean": Mean, "maximum": Max, "minimum": Min}
-POOLINGS = {**FIXED, "GNP": partial(GNP, WIDTH)}
-TASKS = {
+FIXED: dict[str, Callable[[], Pooler]] = {"sum": Sum, "mean": Mean, "maximum": Max, "minimum": Min}
+POOLINGS: dict[str, Callable[[], Pooler]] = {**FIXED, "GNP": partial(GNP, WIDTH)}
+TASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": segment_sum,
     "mean": segment_mean,
     "maximum": segment_max,

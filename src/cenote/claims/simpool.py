@@ -7,8 +7,11 @@ small convolutional network. About a minute on two cores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+from torch import nn
 
 from cenote.claims.finding import Finding
 from cenote.claims.locating import CHANNELS, DATA, SEEDS, Pooled, located
@@ -19,7 +22,7 @@ from cenote.pool.simpool import SimPool
 
 def check(data: Path) -> Finding:
     """Compare SimPool, with the power for convolutional networks, with mean pooling and its class activation map."""
-    heads = {
+    heads: dict[str, Callable[[], nn.Module]] = {
         "SimPool": lambda: Pooled(SimPool(CHANNELS, gamma=2.0), weighted=True),
         "mean": partial(Pooled, Mean(), weighted=False),
     }

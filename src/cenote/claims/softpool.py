@@ -36,7 +36,7 @@ from cenote.pool.windows import Windows
 
 DATA = "mnist-t10k, 1,000 / 1,000 / 4,000"
 RATES, SEEDS, STEPS, BATCH = (1e-3, 3e-3, 1e-2), 5, 120, 50
-POOLINGS = {
+POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "SoftPool": partial(Windows, SoftPool(), 2),
     "max": partial(nn.MaxPool2d, 2),
     "mean": partial(nn.AvgPool2d, 2),

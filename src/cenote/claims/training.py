@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -48,18 +49,25 @@ class Runs:
 def tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: int, sweep: int = 1) -> Runs:
     """Train with every rate and the first `sweep` seeds, then with the rate that is best on dev and the other seeds.
 
-    One thread computes: small products gain nothing from a second, and the sums are then the same on any machine.
+    One thread computes.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         swept = {rate: [train(seed, rate) for seed in range(sweep)] for rate in rates}
         rate = max(rates, key=lambda rate: sum(trial.dev for trial in swept[rate]))
         trials = [*swept[rate], *(train(seed, rate) for seed in range(sweep, seeds))]
-    finally:
-        torch.set_num_threads(threads)
     units = [trial.units for trial in trials if trial.units is not None]
     return Runs(rate, np.array([trial.test for trial in trials]), np.stack(units) if units else None)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: small products gain nothing from a second, and sums are the same on any machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def fit(
@@ -102,7 +110,7 @@ def fit(
 def batches(rows: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield the numbers of the rows of one batch after the other, epoch after epoch, in a new order each."""
     while True:
-        yield from torch.randperm(rows, generator=generator).split(min(batch, rows))
+        yield from torch.split(torch.randperm(rows, generator=generator), min(batch, rows))
 
 
 def over_seeds(values: Float64) -> tuple[float, float, float]:
@@ -181,7 +189,7 @@ class Frozen:
 
     def pooled(self, pooler: nn.Module, batch: int = 512) -> Tensor:
         """Return what a pooler makes of all rows."""
-        parts = torch.arange(len(self)).split(batch)
+        parts = torch.split(torch.arange(len(self)), batch)
         return torch.cat([pooler.forward_packed(*self.take(rows)) for rows in parts])  # type: ignore[operator]
 
 
