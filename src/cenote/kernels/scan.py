@@ -2,9 +2,9 @@
 
     score(q, x) = (sum_j code_q,j · code_x,j) · factor_q · scale_x + shift
 
-Rows are widened a block at a time into memory that the second cache holds, and multiplied by 16, 32 or 64 queries at
-once; up to eight queries read the rows where they lie, sixteen rows at a time, as fast as memory gives them. What
-exceeds its query's limit is kept. Sums of whole numbers have the same bits however the work is cut.
+Rows are widened a block at a time into memory that the second cache holds, and multiplied by 16 or 64 queries at once;
+up to eight queries read the rows where they lie, sixteen rows at a time, as fast as memory gives them. What exceeds
+its query's limit is kept. Sums of whole numbers have the same bits however the work is cut.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ class Queries:
 
     @cached_property
     def _groups(self) -> list[_Group]:
-        """Cut the queries into whole tiles of 64 and a rest."""
+        """Cut the queries into whole tiles of 64 and a rest, in tiles of 16 where these waste less."""
         whole = len(self) // 64 * 64
         rest = len(self) - whole
-        vectors = 0 if rest <= FEW else 1 if rest <= 16 else 2 if rest <= 32 else 4
+        vectors = 0 if rest <= FEW else 1 if rest <= 48 else 4
         return [self._group(*cut) for cut in ((0, whole, 4), (whole, len(self), vectors)) if cut[0] < cut[1]]
 
     def _group(self, begin: int, end: int, vectors: int) -> _Group:
