@@ -22,7 +22,7 @@ from cenote.pool.base import Pooler
 from cenote.pool.over_space import OverSpace
 
 DATA = "mnist-t10k digits among pieces of others, 1,500 / 500 / 1,000"
-RATES, SEEDS, STEPS, BATCH = (1e-3, 3e-3, 1e-2), 4, 250, 50
+RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2, 3e-2), 4, 250, 50
 PARTS, CHANNELS, CLASSES = (1500, 500, 1000), 32, 10
 
 
