@@ -36,8 +36,6 @@ GIVEN = {
     }
 }
 """What the reader of a page has at hand."""
-READ_AS = {"passages {128, 256} | minilm": "{passages 128, passages 256} | minilm"}
-"""A choice of values, which the grammar does not hold, as the choice of stages that it means."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,6 @@ def test_every_snippet_of_a_page_runs(
             # the empty lines put the page's own line numbers into a traceback
             exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
         for command in block.commands:
-            for written, meant in READ_AS.items():
-                command = command.replace(written, meant)
             capsys.readouterr()
             program, *arguments = shlex.split(command, comments=True)
             assert program == "cenote", f"{_name(page)}, line {block.line}: `{command}` is no command of cenote"
