@@ -35,6 +35,15 @@ def test_what_others_write_is_seen(store):
     assert store.search("archives tar", 1)[0].id == "tar"
 
 
+def test_a_collection_that_others_make_meanwhile_is_the_stores(tmp_path):
+    first, second = Store(tmp_path / "docs.cenote"), Store(tmp_path / "docs.cenote", "bm25")
+    cenote.create(tmp_path / "docs.cenote", [{"id": "a", "text": TEXTS["gzip"]}], RECIPE).close()
+    first.add([Document("b", TEXTS["mail"])])
+    assert (first.ids(), first.recipe) == (["a", "b"], RECIPE)
+    with pytest.raises(ValueError, match="was made with the recipe"):
+        second.ids()
+
+
 def test_a_store_can_be_emptied_and_filled_again(store):
     assert store.delete([*TEXTS, "never"]) == len(TEXTS)
     assert (len(store), store.search(QUESTION, 3)) == (0, [])

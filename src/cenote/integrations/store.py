@@ -34,15 +34,11 @@ class Store:
 
     def __init__(self, path: str | Path, recipe: str | None = None, *, device: str | None = None) -> None:
         self.path, self._device = Path(path), device
-        asked = str(parse(recipe or DEFAULT_RECIPE))
+        self.recipe = str(parse(recipe or DEFAULT_RECIPE))
+        self._asked = None if recipe is None else self.recipe
         self._lock = threading.RLock()
         self._collection: Collection | None = None
-        if (self.path / CURRENT).is_file():
-            self._collection = open_collection(self.path, device=device)
-            found = self._collection.recipe
-            if recipe is not None and found != asked:
-                raise ValueError(f'{path} was made with the recipe "{found}", not "{asked}"; leave recipe out')
-        self.recipe = asked if self._collection is None else self._collection.recipe
+        self._newest()
 
     @property
     def cuts(self) -> bool:
@@ -61,9 +57,11 @@ class Store:
     @property
     def cosine(self) -> bool:
         """Whether scores are cosines: of one leg, whose codes score a unit vector with itself as about 1."""
-        if self._collection is None or self._collection.chain.fusion is not None or not self._collection.chain.dim:
+        with self._lock:
+            collection = self._newest()
+        if collection is None or collection.chain.fusion is not None or not collection.chain.dim:
             return False
-        leg = self.leg
+        leg = collection.chain.leg
         one = unit(np.ones((1, leg.dim), np.float32))
         codecs = [leg.codec, *(rerank.made for rerank in leg.reranks)]
         alone = [float(codec.scorer(one, leg.dim)(codec.encode(one))[0, 0]) for codec in codecs]
@@ -74,8 +72,15 @@ class Store:
             return 0 if (found := self._newest()) is None else len(found)
 
     def _newest(self) -> Collection | None:
+        """The collection on its newest version, whoever made it."""
         if self._collection is not None:
             self._collection.refresh()
+        elif (self.path / CURRENT).is_file():
+            found = open_collection(self.path, device=self._device)
+            if self._asked not in (None, found.recipe):
+                reason = f'{self.path} was made with the recipe "{found.recipe}", not "{self._asked}"'
+                raise ValueError(f"{reason}; leave recipe out")
+            self._collection, self.recipe = found, found.recipe
         return self._collection
 
     def info(self) -> Info:
@@ -104,11 +109,11 @@ class Store:
         if not documents:
             return
         with self._lock:
-            if self._collection is None:
+            if (collection := self._newest()) is None:
                 self._collection = create(self.path, documents, self.recipe, device=self._device)
                 report = self._collection.report
             else:
-                report = self._collection.add(documents)
+                report = collection.add(documents)
         if report is not None and report.skipped:
             reasons = "; ".join(one.reason for one in report.skipped[:_SHOWN])
             more = f" (and {len(report.skipped) - _SHOWN} more)" if len(report.skipped) > _SHOWN else ""
@@ -143,8 +148,9 @@ class Store:
 
         Raises ValueError for a condition that is none.
         """
-        if self._collection is None:
-            return []
+        with self._lock:
+            if self._newest() is None:
+                return []
         snapshot = Snapshot.newest(self.path, open_index)
         try:
             marked = snapshot.matching("TRUE" if where is None else where)
