@@ -23,9 +23,10 @@ from cenote import registry
 from cenote.arrays import Float32, Int64
 from cenote.encode import source
 from cenote.encode.bar import bar
+from cenote.encode.batches import batches
 from cenote.encode.device import resolved, usable
 from cenote.encode.overflow import Overflow
-from cenote.encode.states import States
+from cenote.encode.states import States, behind_prompt
 from cenote.encode.tokens import Tokens
 from cenote.encode.windows import windows
 from cenote.encode.workers import in_order
@@ -40,8 +41,6 @@ _TOKENS = {"cpu": 2048}
 """Tokens of a batch by default: few enough for a thread's caches on a CPU."""
 _MORE_TOKENS = 65_536
 """The same elsewhere: enough to fill an accelerator."""
-_LEAST_TOKENS = 256
-"""Tokens of a batch that still multiply at full speed: texts are not spread over threads in smaller ones."""
 _OVERFLOWS = ("report", "error")
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
@@ -216,9 +215,14 @@ class Encoder:
         return tuple(sorted(set(found)))
 
     def _batches(
-        self, texts: list[str], role: Role, numbers: Sequence[int], times: Collection[int] | None = None
+        self,
+        texts: list[str],
+        role: Role,
+        numbers: Sequence[int],
+        times: Collection[int] | None = None,
+        texts_at_once: int | None = None,
     ) -> Iterator[tuple[list[int], list[Tokens]]]:
-        """Yield (rows, their tokens) of distinct texts, longest first; batches shrink towards the end.
+        """Yield (rows, their tokens) of distinct texts, longest first.
 
         numbers: where each text stands in the input; times: how often.
         """
@@ -227,19 +231,8 @@ class Encoder:
         self._check_window(tokens, numbers)
         for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
             self.report.count(len(one), one.cut, often)
-        left = sum(map(len, tokens))
-        # so that all threads finish at about the same time, each batch is a small share of what is left
         share = 2 * threads.count() if self._parts.model.concurrent else 1
-        batch: list[int] = []
-        held = 0
-        for row in np.argsort([-len(one) for one in tokens], kind="stable"):
-            room = min(self.batch_tokens, max(left // share, _LEAST_TOKENS))
-            if batch and held + len(tokens[row]) > room:
-                yield batch, [tokens[row] for row in batch]
-                batch, held, left = [], 0, left - held
-            batch.append(int(row))
-            held += len(tokens[row])
-        if batch:
+        for batch in batches([len(one) for one in tokens], self.batch_tokens, texts_at_once, share):
             yield batch, [tokens[row] for row in batch]
 
     def _check_window(self, tokens: list[Tokens], numbers: Sequence[int]) -> None:
@@ -260,7 +253,7 @@ class Encoder:
             spans = np.where((special | inside)[:, None], -1, np.maximum(spans - prompt, 0))
             if not self._parts.include_prompt:
                 # like the model's own pooling, also without the special tokens that stand before the prompt
-                keep = _after_prompt(inside, lengths)
+                keep = behind_prompt(inside, lengths)
         offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)).to(self._device)
         return States(
             layers=states,
@@ -280,6 +273,7 @@ class Encoder:
         role: Role = "document",
         pool: Pool | Sequence[Pool] = None,
         *,
+        batch_size: int | None = None,
         normalize_embeddings: bool | None = None,
         show_progress: bool = False,
         progress: Progress | None = None,
@@ -287,20 +281,23 @@ class Encoder:
         """Encode texts: float32 (n, d), row i from text i; (d,) for a single string.
 
         pool: a word, a `Pooler`, or None for the model's own pooling and heads; a list of these gives a list of
-        arrays from one pass. normalize_embeddings: unit length or not; by default the model's own vectors are what its
+        arrays from one pass. batch_size: texts computed together at most, where the tokens of a batch are not to decide
+        alone. normalize_embeddings: unit length or not; by default the model's own vectors are what its
         folder says, and other poolings have unit length where the model compares by cosine. progress is called with
         the number of texts done since the last call; show_progress draws a bar on stderr.
 
         Raises TypeError for what is no text, ValueError for a text beyond the window under overflow="error" and for
         vectors that are not finite.
         """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         one = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else list(texts)
         several = isinstance(pool, Sequence) and not isinstance(pool, str)
         pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
         poolers = [self._pooler(each) for each in pools]
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
-        tasks = self._vector_tasks(given, role, poolers, normalize_embeddings)
+        tasks = self._vector_tasks(given, role, poolers, normalize_embeddings, batch_size)
         with bar(len(given), show_progress) as drawn:
             for places, vectors in in_order(tasks, concurrent=self._parts.model.concurrent):
                 for x, part in zip(out, vectors, strict=True):
@@ -340,7 +337,12 @@ class Encoder:
         return min(full, self.truncate_dim or full)
 
     def _vector_tasks(
-        self, texts: list[str], role: Role, poolers: list[tuple[bool, Pooler]], normalise: bool | None
+        self,
+        texts: list[str],
+        role: Role,
+        poolers: list[tuple[bool, Pooler]],
+        normalise: bool | None,
+        texts_at_once: int | None,
     ) -> Iterator[Callable[[], tuple[Int64, list[Float32]]]]:
         """Yield what gives (places (n,), vectors (n, d) a pooler), one batch of texts each."""
         for first, window in windows(texts):
@@ -350,7 +352,7 @@ class Encoder:
             # the places of equal texts lie together, those of the first text first
             places = np.split(first + np.argsort(of, kind="stable"), np.cumsum(list(times.values()))[:-1])
             numbers = [int(place[0]) for place in places]
-            for rows, tokens in self._batches(list(times), role, numbers, times.values()):
+            for rows, tokens in self._batches(list(times), role, numbers, times.values(), texts_at_once):
                 where = [places[row] for row in rows]
                 yield partial(self._batch_vectors, rows, tokens, where, len(self.prompt(role)), poolers, normalise)
 
@@ -386,18 +388,6 @@ class Encoder:
             pooled = torch.nn.functional.normalize(pooled, dim=1)
         found: Float32 = pooled.cpu().numpy()
         return found
-
-
-def _after_prompt(inside: np.ndarray[Any, np.dtype[np.bool_]], lengths: list[int]) -> np.ndarray[Any, Any]:
-    """Return (M,) bool: in each row, the tokens that stand behind its last prompt token."""
-    keep = np.ones(len(inside), np.bool_)
-    at = 0
-    for length in lengths:
-        prompt = np.flatnonzero(inside[at : at + length])
-        if len(prompt):
-            keep[at : at + prompt[-1] + 1] = False
-        at += length
-    return keep
 
 
 def _check_finite(x: Float32, name: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from cenote.arrays import Int64
+from cenote.arrays import Bool, Int64
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,15 @@ class States:
         mask = torch.zeros(len(self), width, dtype=torch.bool, device=x.device)
         out[real], mask[real] = x, self.keep
         return out, mask
+
+
+def behind_prompt(inside: Bool, lengths: Sequence[int]) -> Bool:
+    """Return (M,) bool: in each row, the tokens that stand behind its last prompt token."""
+    keep = np.ones(len(inside), np.bool_)
+    at = 0
+    for length in lengths:
+        prompt = np.flatnonzero(inside[at : at + length])
+        if len(prompt):
+            keep[at : at + prompt[-1] + 1] = False
+        at += length
+    return keep
