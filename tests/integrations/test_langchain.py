@@ -172,6 +172,8 @@ def test_the_stores_own_retriever_takes_its_filters(store):
 def test_what_cannot_be_done_says_why(store, tmp_path):
     with pytest.raises(TypeError, match="a collection makes its own vectors"):
         CenoteVectorStore.from_texts(["a"], DeterministicFakeEmbedding(size=3), path=tmp_path / "x")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="there is no collection at"):
+        CenoteRetriever(path=tmp_path / "nowhere")
     with pytest.raises(ValueError, match="ids must be one a document"):
         store.add_documents(DOCUMENTS, ids=["a"])
     with pytest.raises(TypeError, match="text 1 must be a string"):

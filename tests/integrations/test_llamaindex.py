@@ -168,7 +168,9 @@ def test_a_retriever_finds_nodes_in_any_collection(tmp_path):
         assert (found[0].node.start_char_idx, found[0].node.end_char_idx) == (hit.start, hit.end)
 
 
-def test_what_cannot_be_done_says_why(store):
+def test_what_cannot_be_done_says_why(store, tmp_path):
+    with pytest.raises(ValueError, match="there is no collection at"):
+        CenoteRetriever(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="asks for the mode hybrid"):
         store.query(VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.HYBRID))
     with pytest.raises(ValueError, match="neither a text nor an embedding"):

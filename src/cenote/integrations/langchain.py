@@ -167,9 +167,10 @@ class CenoteRetriever(BaseRetriever):
     _store: Store = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
-        """Open the collection."""
+        """Open the collection; raises ValueError where there is none."""
         super().model_post_init(context)
         self._store = Store(self.path)
+        self._store.info()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None

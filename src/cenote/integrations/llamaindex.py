@@ -174,7 +174,7 @@ class CenoteRetriever(BaseRetriever):
     """Finds nodes in a collection, whoever made it.
 
     path: the collection's folder. filters: of LlamaIndex, or a condition in SQL. passages: the nearest passages,
-    several of a document included.
+    several of a document included. Raises ValueError where there is no collection.
     """
 
     def __init__(
@@ -188,6 +188,7 @@ class CenoteRetriever(BaseRetriever):
     ) -> None:
         super().__init__(**options)
         self._store, self._k, self._filters, self._passages = Store(path), similarity_top_k, filters, passages
+        self._store.info()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         asked = self._filters
