@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cenote.kernels import simd
+from cenote.kernels.aligned import aligned
 from cenote.kernels.candidates import Candidates, add, best, select
 
 floats = st.floats(width=32, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf])
@@ -50,7 +50,7 @@ def test_the_greatest_keys_are_brought_to_the_front(keys: list[int], data: st.Da
 
 @pytest.mark.parametrize("shape", [(1,), (3, 17), (0, 4)])
 def test_working_memory_begins_a_line_of_the_cache(shape: tuple[int, ...]) -> None:
-    room = simd.aligned(shape, np.int32)
+    room = aligned(shape, np.int32)
     assert room.shape == shape
     assert room.ctypes.data % 64 == 0 or room.size == 0
     assert not room.any()

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Float32, Hits, Int64
-from cenote.kernels import simd
+from cenote.kernels import bitwise
+from cenote.kernels.aligned import aligned
 from cenote.kernels.compiled import compiled
 
 Keys = NDArray[np.uint64]
@@ -32,7 +33,7 @@ class Candidates:
         self.k = k
         self.keys = np.zeros((queries, k + max(k, _FEWEST)), np.uint64)
         self.counts = np.zeros(queries, np.int64)
-        self.limits: Float32 = simd.aligned((-(-queries // LANES) * LANES,), np.float32)
+        self.limits: Float32 = aligned((-(-queries // LANES) * LANES,), np.float32)
         self.limits[queries:] = np.inf
         self.limits[:queries] = np.nan
 
@@ -58,7 +59,7 @@ def best(found: Sequence[Candidates], rows: Int64 | None = None) -> Hits:
 @compiled
 def add(keys: Keys, counts: Int64, limits: Float32, k: int, query: int, score: float, row: int) -> None:
     """Offer a row and its score to a query."""
-    high = np.uint64(simd.bits_of(np.float32(score) + np.float32(0)))  # -0 becomes 0, which it equals
+    high = np.uint64(bitwise.bits_of(np.float32(score) + np.float32(0)))  # -0 becomes 0, which it equals
     if high & np.uint64(0x7FFFFFFF) > np.uint64(0x7F800000):
         high = np.uint64(0)  # not a number: behind every other
     elif high >> np.uint64(31):
@@ -77,7 +78,7 @@ def add(keys: Keys, counts: Int64, limits: Float32, k: int, query: int, score: f
             least = min(least, mine[i])
         high = least >> np.uint64(32)
         high ^= np.uint64(0x80000000 if high >> np.uint64(31) else 0xFFFFFFFF)
-        limits[query] = simd.float_of(np.uint32(high))
+        limits[query] = bitwise.float_of(np.uint32(high))
     counts[query] = count
 
 

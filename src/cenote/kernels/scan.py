@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Float32, Hits, Int64
-from cenote.kernels import candidates, simd, threads
+from cenote.kernels import bitwise, candidates, simd, threads
+from cenote.kernels.aligned import aligned
 from cenote.kernels.candidates import Candidates, Keys
 from cenote.kernels.compiled import compiled
 
@@ -45,7 +46,7 @@ class Queries:
         elif form == simd.INT8:
             codes, self.steps = codes.astype(np.int16), -(-codes.shape[1] // 2)
         columns = 64 // codes.itemsize
-        wide = simd.aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
+        wide = aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
         wide[:, : codes.shape[1]] = codes
         self.wide: NDArray[np.int32] = wide.view(np.int32)
 
@@ -68,8 +69,8 @@ class Queries:
         """Return what one thread works in: widened rows, sums of a tile, and its scores."""
         height, steps = simd.tile_rows(), self.wide.shape[1]
         block = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * steps)) // height) * height
-        rows, sums = (simd.aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
-        return rows, sums, simd.aligned((64,), np.float32)
+        rows, sums = (aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
+        return rows, sums, aligned((64,), np.float32)
 
     def _scan(
         self, part: Part, start: int, first: int, rows: NDArray[np.int32], found: Candidates, room: tuple[Any, ...]
@@ -109,10 +110,10 @@ class Queries:
         width = 16 * vectors
         count = -(-(end - begin) // width) * width
         wide = np.zeros((count, self.steps), np.int32)
-        start, factor = simd.aligned((count,), np.int32), simd.aligned((count,), np.float32)
+        start, factor = aligned((count,), np.int32), aligned((count,), np.float32)
         wide[: end - begin] = self.wide[some, : self.steps]
         start[: end - begin], factor[: end - begin] = self.start[some], self.factor[some]
-        packed = simd.aligned((count // width, self.steps, width), np.int32)
+        packed = aligned((count // width, self.steps, width), np.int32)
         packed[:] = wide.reshape(-1, width, self.steps).transpose(0, 2, 1)
         return _Group(some, vectors, packed, start, factor)
 
@@ -160,9 +161,9 @@ def _marked(keep: Bool) -> NDArray[np.int32]:
     out = np.empty(keep.sum(), np.int32)
     count, whole = 0, len(keep) // 64 * 64
     for i in range(0, whole, 64):
-        bits = simd.marks(keep.ctypes.data + i)
+        bits = bitwise.marks(keep.ctypes.data + i)
         while bits:
-            out[count] = i + simd.lowest(bits)
+            out[count] = i + bitwise.lowest(bits)
             bits &= bits - np.uint64(1)
             count += 1
     for i in range(whole, len(keep)):
@@ -229,7 +230,7 @@ def _tiles(form: int, vectors: int) -> Callable[..., None]:
                             scores.ctypes.data,
                         )
                         while bits:
-                            q = simd.lowest(bits)
+                            q = bitwise.lowest(bits)
                             bits &= bits - np.uint64(1)
                             candidates.add(keys, counts, limits, k, column + q, scores[q], first + row)
                         if tile == 0 and low + block + group + r < len(rows):
@@ -282,7 +283,7 @@ def _in_place(form: int) -> Callable[..., None]:
                 )
                 bits &= np.uint64((1 << count) - 1)
                 while bits:
-                    r = simd.lowest(bits)
+                    r = bitwise.lowest(bits)
                     bits &= bits - np.uint64(1)
                     candidates.add(keys, counts, limits, k, q, scores[r], first + rows[low + r])
 

@@ -14,11 +14,9 @@ from functools import cache
 from typing import Any
 
 import llvmlite.binding
-import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 FLOAT32, BF16, FLOAT16, E4M3, E5M2, INT8, BITS = range(7)
 """The forms of codes that can be scanned."""
@@ -56,16 +54,6 @@ def chunk_bytes(form: int) -> int:
     if form == INT8:
         return 64 if has_vnni() else 32
     return {FLOAT32: 64, BITS: 64, BF16: 32, FLOAT16: 32, E4M3: 16, E5M2: 16}[form]
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros whose first byte begins a line of the cache: vectors that lie across two lines cost twice."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    room = np.zeros(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    lines: NDArray[Any] = room[start : start + size].view(dtype).reshape(shape)
-    return lines
 
 
 def tile_rows() -> int:
@@ -397,27 +385,6 @@ def passing(
 
 
 @intrinsic
-def marks(context: Any, address: Any) -> Any:
-    """marks(address): bit i says that byte i of the 64 there is not 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        there = builder.icmp_unsigned("!=", _load(builder, args[0], _vector(_I8, 64)), _all(_I8, 64, 0))
-        return builder.bitcast(there, _I64)
-
-    return types.uint64(types.intp), generate
-
-
-@intrinsic
-def lowest(context: Any, bits: Any) -> Any:
-    """lowest(bits): the number of the lowest bit that is set."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], _I1(1))
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
 def fetch(context: Any, address: Any) -> Any:
     """fetch(address): ask for the bytes there ahead of their use; an address that is not there does nothing."""
 
@@ -426,15 +393,3 @@ def fetch(context: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
-
-
-@intrinsic
-def bits_of(context: Any, number: Any) -> Any:
-    """bits_of(number): the bits of a float32, as uint32."""
-    return types.uint32(types.float32), lambda context, builder, signature, args: builder.bitcast(args[0], _I32)
-
-
-@intrinsic
-def float_of(context: Any, bits: Any) -> Any:
-    """float_of(bits): the float32 that has these bits."""
-    return types.float32(types.uint32), lambda context, builder, signature, args: builder.bitcast(args[0], _FLOAT)
