@@ -41,7 +41,7 @@ from cenote.pool.mean import Mean
 
 DATA = "trec, 50 kinds, 1,500 / 500 of train, 500"
 TRAIN, DEV = 1500, 500
-RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2, 3e-2), 5, 150, 64
+RATES, SEEDS, STEPS, BATCH = (1e-2, 3e-2, 1e-1), 5, 150, 64
 HEADS, WIDTH = 12, 384
 """Of MiniLM."""
 POOLINGS: dict[str, Callable[[], Pooler]] = {
