@@ -35,7 +35,7 @@ from cenote.pool.softpool import SoftPool
 from cenote.pool.windows import Windows
 
 DATA = "mnist-t10k, 1,000 / 1,000 / 4,000"
-RATES, SEEDS, STEPS, BATCH = (1e-3, 3e-3, 1e-2), 5, 120, 50
+RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2, 3e-2), 5, 120, 50
 POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "SoftPool": partial(Windows, SoftPool(), 2),
     "max": partial(nn.MaxPool2d, 2),
