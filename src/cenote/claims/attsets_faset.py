@@ -2,7 +2,8 @@
 
 Yang, Wang, Markham & Trigoni, "Robust attentional aggregation of deep feature sets for multi-view 3D reconstruction"
 (1808.00758). There 3-D shapes from pictures; here the class of a digit from sets of noisy 16 x 16 crops of it, a small
-network trained on 4 views and asked with 1 to 24. About a minute on two cores.
+network trained on 4 views and asked with 1 to 24, as many steps in all with one stage as with two. About a minute on
+two cores.
 """
 
 from __future__ import annotations
