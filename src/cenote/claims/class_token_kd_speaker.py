@@ -29,7 +29,7 @@ from cenote.pool.memory_attention import MemoryAttention
 
 DATA = "fsdd, 40 pairs of speaker and digit, 10 / 5 / 10 recordings each"
 SPEAKERS, SPLIT = ("jackson", "nicolas", "theo", "yweweler"), (10, 5, 10)
-RATES, SEEDS, STEPS, BATCH = (1e-3, 3e-3), 5, 200, 40
+RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2), 5, 200, 40
 BANDS, WIDTH, HEADS, MEMORY, LAYERS = 24, 48, 4, 16, 2
 FRAME, HOP, RATE = 256, 160, 8000
 """Samples of a frame, 32 ms, samples between frames, 20 ms, and samples a second."""
