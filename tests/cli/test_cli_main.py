@@ -235,7 +235,7 @@ def test_an_interrupt_ends_with_130_and_leaves_what_can_be_gone_on_with(process:
     arguments = ["index", str(many), "--out", str(tmp_path / "x"), "--recipe", RECIPE]
     environment = os.environ | {"CENOTE_CACHE": "off"}
     with subprocess.Popen([*COMMAND, *arguments], env=environment, stderr=subprocess.PIPE, text=True) as running:
-        while not list((tmp_path / "x").glob("MANIFEST-*")):  # the documents are stored, and are being encoded
+        while not (tmp_path / "x" / "CURRENT").exists():  # the documents are stored, and are being encoded
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
