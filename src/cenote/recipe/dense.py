@@ -35,6 +35,8 @@ class DenseLeg(Leg):
     def __init__(self, stages: Sequence[Numbered], setting: Setting) -> None:
         super().__init__(stages, setting)
         self._expected: dict[str, Any] | None = None
+        for one in stages:
+            setting.check_built(one)
         made = {one.n: setting.made(one) for one in stages if one.row.kind not in ("encoder", "pool")}
         self._made: dict[int, Any] = made
         self.transforms: list[Transform] = [made[one.n] for one in self.of_kind("transform")]

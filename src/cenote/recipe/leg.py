@@ -51,13 +51,17 @@ class Setting:
         start = self.text.find(str(stage))
         return RecipeError(str(reason), self.text, start, start + len(str(stage)))
 
+    def check_built(self, one: Numbered) -> None:
+        """Raise RecipeError for a word that is known and not built."""
+        if not one.row.built:
+            raise self.error(f"`{one.stage.word}` is known but not built in this version", one.stage)
+
     def made(self, one: Numbered) -> Any:
         """Make a stage with what is written behind its word; of an engine, the function that builds it.
 
         Raises RecipeError for what its class refuses, and for a word that is not built.
         """
-        if not one.row.built:
-            raise self.error(f"`{one.stage.word}` is known but not built in this version", one.stage)
+        self.check_built(one)
         try:
             made, given = one.row.load(), one.arguments()
             return partial(made.build, **given) if one.row.kind == "engine" else made(**given)
