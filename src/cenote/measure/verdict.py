@@ -97,8 +97,8 @@ def _on_what_ran(
             None,
             [
                 _tied(contenders, found, [best, *close], on),
-                _behind(contenders, found, [best, *close]),
                 _smallest(contenders, found, [best, *close]),
+                _behind(contenders, found, [best, *close]),
                 _advice(contenders, found, margin),
             ],
         )
