@@ -151,9 +151,9 @@ class PackedBert:
 
 
 def _layer(take: Callable[[str], Tensor], prefix: str, named: _Names, eps: float) -> _Layer:
-    def product(*names: str, gelu: bool = False) -> Product:
+    def product(*names: str, activation: str | None = None) -> Product:
         weights, biases = ([take(f"{prefix}{name}.{part}") for name in names] for part in ("weight", "bias"))
-        return Product(torch.cat(weights) if weights[1:] else weights[0], torch.cat(biases), gelu=gelu)
+        return Product(torch.cat(weights) if weights[1:] else weights[0], torch.cat(biases), activation)
 
     def norm(name: str) -> Norm:
         return Norm(take(f"{prefix}{name}.weight"), take(f"{prefix}{name}.bias"), eps)
@@ -162,7 +162,7 @@ def _layer(take: Callable[[str], Tensor], prefix: str, named: _Names, eps: float
         qkv=product(*named.qkv),
         attended=product(named.attended),
         norm_1=norm(named.norm_1),
-        inner=product(named.inner, gelu=True),
+        inner=product(named.inner, activation="gelu"),
         outer=product(named.outer),
         norm_2=norm(named.norm_2),
     )
