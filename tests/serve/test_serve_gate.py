@@ -39,12 +39,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_without_the_token_nothing_of_the_documents_is_given(place: Path, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header.encode()}
-    with served(place, token=TOKEN) as (service, client):
+    with served(place, token=TOKEN) as (_, client):
         for method, path, body in GUARDED:
             answer = client.request(method, path, json=body, headers=headers)
             assert "Authorization: Bearer TOKEN" in refused(answer, 401)
             assert answer.headers["www-authenticate"] == "Bearer"
-        assert service.documents == len(TEXTS)
+        assert client.get("/healthz").json()["documents"] == len(TEXTS)
 
 
 def test_with_the_token_everything_is_given(place: Path) -> None:
@@ -80,12 +80,12 @@ def test_a_name_that_was_made_to_point_here_is_refused(place: Path, host: str) -
 
 def test_what_a_page_from_elsewhere_can_send_unasked_is_refused(place: Path) -> None:
     body = b'{"documents": [{"id": "planted", "text": "x"}]}'
-    with served(place, hosts=LOOPBACK) as (service, client):
+    with served(place, hosts=LOOPBACK) as (_, client):
         for kind in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}):
             said = refused(client.post("/documents", content=body, headers=kind), 422)
             assert "application/json" in said
         refused(client.request("OPTIONS", "/documents/gzip.txt"), 405)
-        assert service.documents == len(TEXTS)
+        assert client.get("/healthz").json()["documents"] == len(TEXTS)
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(place: Path) -> None:

@@ -164,6 +164,16 @@ def test_what_others_commit_is_found_without_a_restart(tmp_path: Path) -> None:
         assert "glass" not in client.ids("a violin made of glass")
 
 
+def test_the_state_is_that_of_the_newest_version_before_anybody_searches(tmp_path: Path) -> None:
+    place = collection(tmp_path)
+    with served(place) as (_, client), open_collection(place) as other:
+        before = client.get("/healthz").json()
+        other.add([{"id": "glass", "text": "a violin made of glass"}])
+        after = client.get("/healthz").json()
+        assert after["documents"] == before["documents"] + 1
+        assert after["version"] == client.get("/collection").json()["version"] == other.version
+
+
 def test_a_recipe_that_was_replaced_is_used_at_once(tmp_path: Path) -> None:
     place = collection(tmp_path)
     with served(place) as (_, client), open_collection(place) as other:

@@ -147,8 +147,9 @@ def _state(app: FastAPI, service: Service, bearer: list[Any]) -> None:
 
     @app.get("/healthz", response_model=bodies.Health)
     async def healthz() -> bodies.Health:
-        """Answer, as long as the server can."""
-        return bodies.Health(documents=service.documents, version=service.version)
+        """Answer, as long as the newest version can be read."""
+        version, documents = await service.state()
+        return bodies.Health(documents=documents, version=version)
 
     @app.get("/metrics", dependencies=bearer, response_class=Response)
     async def counts() -> Response:

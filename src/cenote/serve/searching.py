@@ -41,7 +41,7 @@ class Searcher:
         self._moving = threading.Lock()
 
     def catch_up(self) -> None:
-        """Move to the newest version, whoever wrote it. Raises CorruptIndex where it is damaged."""
+        """Move to the newest version, whoever wrote it; any thread may ask. Raises CorruptIndex where it is damaged."""
         current = current_name(self.collection.path)
         if current != self._current:
             with self._moving:
@@ -49,7 +49,8 @@ class Searcher:
             self._current = current
 
     def info(self) -> Info:
-        """Return recipe, counts and bytes of the version that is read; any thread may ask."""
+        """Return recipe, counts and bytes of the newest version; any thread may ask."""
+        self.catch_up()
         with self._moving:  # the files of a version may go once it is left
             return self.collection.info()
 

@@ -51,15 +51,14 @@ class Service:
         self._reading.search("…", 1)
         self._count()
 
-    @property
-    def documents(self) -> int:
-        """Documents of the version that is read."""
-        return len(self._reading)
+    async def state(self) -> tuple[int, int]:
+        """Return the newest version and its documents. Raises CorruptIndex where it is damaged."""
 
-    @property
-    def version(self) -> int:
-        """The version that is read."""
-        return self._reading.version
+        def newest() -> tuple[int, int]:
+            self._searcher.catch_up()
+            return self._reading.version, len(self._reading)
+
+        return await self.aside(newest)
 
     @property
     def name(self) -> str:
@@ -73,8 +72,8 @@ class Service:
         return answers
 
     def _count(self) -> None:
-        self.metrics.documents.set(self.documents)
-        self.metrics.version.set(self.version)
+        self.metrics.documents.set(len(self._reading))
+        self.metrics.version.set(self._reading.version)
 
     async def search(self, asked: Search) -> Found:
         """Search, with whatever else is asked now, on the newest version."""
