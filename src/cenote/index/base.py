@@ -7,7 +7,7 @@ folders they continue from one folder to the next.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +32,21 @@ class Index(ABC):
     def leg_scores(self, queries: Any, ids: Int64) -> dict[str, Float32]:
         """Return what each leg of a fused index scores rows ids (q, c), by its name; of others nothing."""
         return {}
+
+    def known(self, queries: Any) -> Any:
+        """Return what scores of queries depend on besides the row itself, as how rare a word is; None for nothing."""
+        return None
+
+    def told(self, known: Any) -> None:
+        """Take what an index of more rows, of which these are some, knows: scores are then what they are there."""
+
+    def parts(self) -> dict[str, Index]:
+        """Return the indexes of the same rows that this one is made of, by name; nothing where it scores itself."""
+        return {}
+
+    def over(self, parts: Mapping[str, Index]) -> Index:
+        """Return this index made of others than its own `parts`."""
+        return self
 
     @abstractmethod
     def search(self, queries: Any, k: int = 10, *, keep: Bool | None = None) -> Hits:

@@ -69,6 +69,14 @@ class Fused(Index):
         for leg in self.legs.values():
             leg.living(alive)
 
+    def parts(self) -> dict[str, Index]:
+        """Return the legs; see `Index.parts`."""
+        return self.legs
+
+    def over(self, parts: Mapping[str, Index]) -> Fused:
+        """Return the same fusion of other legs; see `Index.over`."""
+        return type(self)(parts, self.fusion, self._folders)
+
     def search(self, queries: Mapping[str, Any], k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query by the fused score; see `Index.search`."""
         k, asked = checked_k(k), self._checked(queries)

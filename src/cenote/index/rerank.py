@@ -7,9 +7,9 @@ re-scored one, so that scores still fall along the row. Reranks chain: the first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from cenote.compress.base import Codec
 from cenote.index import store
 from cenote.index.base import Index, checked_k
 from cenote.kernels.topk import best
-
-if TYPE_CHECKING:
-    from cenote.index.flat import Flat
 
 
 class Rerank:
@@ -54,7 +51,7 @@ def stages(rerank: str | Rerank | Sequence[str | Rerank] | None) -> list[Rerank]
 class Reranked(Index):
     """An index, and a finer copy of its rows that has the last word on the N best."""
 
-    def __init__(self, first: Index, fine: Flat, N: int, folders: Sequence[Path] = ()) -> None:
+    def __init__(self, first: Index, fine: Index, N: int, folders: Sequence[Path] = ()) -> None:
         if len(first) != len(fine):
             raise ValueError(f"the first pass has {len(first)} rows and the copy {len(fine)}; they must be the same")
         self.first, self.fine, self.N = first, fine, N
@@ -62,6 +59,14 @@ class Reranked(Index):
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def parts(self) -> dict[str, Index]:
+        """Return the first pass and the copy; see `Index.parts`."""
+        return {"first": self.first, "fine": self.fine}
+
+    def over(self, parts: Mapping[str, Index]) -> Reranked:
+        """Return the same rerank over others; see `Index.over`."""
+        return type(self)(parts["first"], parts["fine"], self.N, self._folders)
 
     def search(self, queries: NDArray[Any], k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query; see `Index.search`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import log1p
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,13 @@ class Saturation:
     b: float
 
 
+class Known(NamedTuple):
+    """What BM25 knows of all rows that live: their mean length, and the idf of some words by number."""
+
+    mean: float
+    idf: dict[int, float]
+
+
 class Sparse(Index):
     """Inverted lists of n sparse rows, in one or several parts with continuing row numbers.
 
@@ -54,6 +61,7 @@ class Sparse(Index):
         self._starts = np.cumsum([0] + [len(part["lengths"]) for part in parts], dtype=np.int64)
         self._folders = list(folders)
         self._living: Bool | None = None
+        self._told: Known | None = None
 
     @classmethod
     def build(cls, payload: arrays.Sparse, *, saturation: Saturation | None = None) -> Sparse:
@@ -82,7 +90,24 @@ class Sparse(Index):
 
     @cached_property
     def _statistics(self) -> _Statistics:
-        return _Statistics(self._parts, self._starts, self._living, self.saturation)
+        return _Statistics(self._parts, self._starts, self._living, self.saturation, self._told)
+
+    def known(self, queries: arrays.Sparse) -> Known | None:
+        """Return what rows elsewhere are scored with for these queries; see `Index.known`."""
+        if self.saturation is None:
+            return None
+        words = np.unique(_checked(queries, "queries", self.dim).indices).astype(np.int64)
+        idf = self._statistics.idf(words)
+        return Known(self._statistics.mean, dict(zip(words.tolist(), idf.tolist(), strict=True)))
+
+    def told(self, known: Known | None) -> None:
+        """Take the mean length and the idf of words from elsewhere; see `Index.told`."""
+        if known is None:
+            return
+        if self._told is None or self._told.mean != known.mean:
+            self._told = Known(known.mean, {})
+            self.__dict__.pop("_statistics", None)
+        self._told.idf.update(known.idf)
 
     def search(self, queries: arrays.Sparse, k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query, of those that score above 0; see `Index.search`."""
@@ -249,25 +274,37 @@ class _Asked:
 
 
 class _Statistics:
-    """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}."""
+    """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}.
+
+    told: what is known from elsewhere; then nothing is counted here.
+    """
 
     def __init__(
-        self, parts: Sequence[Part], starts: Int64, living: Bool | None, saturation: Saturation | None
+        self,
+        parts: Sequence[Part],
+        starts: Int64,
+        living: Bool | None,
+        saturation: Saturation | None,
+        told: Known | None,
     ) -> None:
         assert saturation is not None
         firsts = [int(first) for first in starts[: len(parts)]]
         sizes = [len(part["lengths"]) for part in parts]
         self._parts = parts
         self._alive = [None if living is None else living[a : a + n] for a, n in zip(firsts, sizes, strict=True)]
-        lengths = [part["lengths"] if a is None else part["lengths"][a] for part, a in self._each()]
-        self.rows = sum(map(len, lengths))
-        mean = sum(float(one.sum(dtype=np.float64)) for one in lengths) / max(1, self.rows) or 1.0
+        self.rows, self._idf = 0, {} if told is None else told.idf
+        self.mean = self._counted() if told is None else told.mean
         k1, b = saturation.k1, saturation.b
         self.norms = {
-            first: (k1 * (1 - b + b / mean * part["lengths"])).astype(np.float32)
+            first: (k1 * (1 - b + b / self.mean * part["lengths"])).astype(np.float32)
             for first, part in zip(firsts, parts, strict=True)
         }
-        self._idf: dict[int, float] = {}
+
+    def _counted(self) -> float:
+        """Count the rows that live; return their mean length."""
+        lengths = [part["lengths"] if a is None else part["lengths"][a] for part, a in self._each()]
+        self.rows = sum(map(len, lengths))
+        return sum(float(one.sum(dtype=np.float64)) for one in lengths) / max(1, self.rows) or 1.0
 
     def _each(self) -> list[tuple[Part, Bool | None]]:
         return list(zip(self._parts, self._alive, strict=True))
