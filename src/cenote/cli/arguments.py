@@ -42,6 +42,10 @@ Recipe = Annotated[str, typer.Option("--recipe", "-r", help="What to build.", au
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when something had to be skipped.")]
 TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="C", help="The column that holds the text.")]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Work on a Ray cluster: host:port, auto, or local for this machine."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="Read at most N documents.")]
 Queries = Annotated[Path | None, typer.Option("--queries", help="Questions, as BEIR or TREC files have them.")]
 Qrels = Annotated[Path | None, typer.Option("--qrels", help="Judgements, as BEIR or TREC files have them.")]

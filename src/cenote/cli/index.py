@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cenote.cli.arguments import AsJson, Limit, Recipe, Sources, Strict, TextColumn
+from cenote.cli.arguments import AsJson, Limit, Ray, Recipe, Sources, Strict, TextColumn
 from cenote.cli.terminal import TERMINAL, Failed, plural, result, result_json, size
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def index(
     replace: Annotated[bool, typer.Option("--replace", help="Replace the collection that is there.")] = False,
     memory: Annotated[str, typer.Option(help="What may be held at once.")] = "2GiB",
     strict: Strict = False,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Index documents: read, encode and store them as a collection. Run again to resume one that was interrupted."""
@@ -41,6 +42,7 @@ def index(
                 replace=replace,
                 memory=memory,
                 progress=progress,
+                ray=ray,
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("run the same command again to go on") from None

@@ -18,17 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from cenote.arrays import Bool, concatenated
-from cenote.collection import documents, durable
+from cenote.arrays import Bool
+from cenote.collection import documents
 from cenote.collection.attributes import Schema
 from cenote.collection.compaction import compact
+from cenote.collection.encoding import Encoders, Waiting, copy_documents, one_by_one, share, texts_of
 from cenote.collection.intake import Batch, Intake
-from cenote.collection.manifest import Files, Manifest, Segment
+from cenote.collection.manifest import Manifest, Segment
 from cenote.collection.memory import Budget
-from cenote.collection.segment import DOCUMENTS, IDS, INDEX, OpenSegment, write_ids, write_passages
+from cenote.collection.segment import DOCUMENTS, OpenSegment, write_ids
 from cenote.collection.snapshot import Opener
 from cenote.collection.writer import Writer
-from cenote.data.base import Document, Skipped, Span
+from cenote.data.base import Document, Skipped
 from cenote.recipe import Chain
 
 Progress = Callable[[str, int, int | None], None]
@@ -37,8 +38,6 @@ Progress = Callable[[str, int, int | None], None]
 FIT_PASSAGES = 16_384
 """Passages that the stages are fitted on: enough for the covariance of a thousand dimensions."""
 STORE_DOCUMENTS = 65_536
-_TEXTS = 4096
-"""Passages encoded between two reports of progress."""
 
 
 def nothing(phase: str, done: int, total: int | None) -> None:
@@ -48,19 +47,27 @@ def nothing(phase: str, done: int, total: int | None) -> None:
 class Builder:
     """Builds the next version of a collection with one chain.
 
-    draft is the manifest as it will be; it is published after every step when `each`, or once by `finish`.
+    draft is the manifest as it will be; it is published after every step when `each`, or once by `finish`. encoders:
+    who encodes the segments, this process or others.
     """
 
     def __init__(
-        self, writer: Writer, chain: Chain, draft: Manifest, limits: Budget, progress: Progress, *, each: bool
+        self,
+        writer: Writer,
+        chain: Chain,
+        draft: Manifest,
+        limits: Budget,
+        progress: Progress,
+        *,
+        each: bool,
+        encoders: Encoders = one_by_one,
     ) -> None:
         self.writer, self.chain, self.draft = writer, chain, draft
-        self._limits, self._progress, self._each = limits, progress, each
+        self._limits, self._progress, self._each, self._encoders = limits, progress, each, encoders
         self._began = time.perf_counter()
-        self._encode_seconds = draft.encode_seconds - chain.encode_seconds
+        self._encode_seconds = draft.encode_seconds
         self._build_seconds = draft.build_seconds
         self._overflow = dict(draft.overflow)
-        self._read_before = chain.read()
 
     # -- documents
 
@@ -97,21 +104,11 @@ class Builder:
                 continue
             draft = self.writer.folder / "tmp" / name
             draft.mkdir(parents=True)
-            known = self._copied(one, one.alive, draft, schema)
+            known = copy_documents(one, one.alive, draft, schema)
             count = int(one.alive.sum())
             entry = {"documents": count, "passages": 0, "encoded": False, "whole": True}
-            segment = self.writer.keep(draft, entry | {"characters": _share(one, count)}, known)
+            segment = self.writer.keep(draft, entry | {"characters": share(one, count)}, known)
             self._append([segment], Schema(schema), {})
-
-    def _copied(self, one: OpenSegment, keep: Bool, draft: Path, schema: dict[str, str]) -> Files:
-        """Put the documents that are kept into a draft: linked where that is all of them. Return known hashes."""
-        if keep.all():
-            for part in (DOCUMENTS, IDS):
-                durable.link_tree(one.folder / part, draft / part)
-            return {path: entry for path, entry in one.entry.files.items() if path.split("/")[0] in (DOCUMENTS, IDS)}
-        documents.merge(draft / DOCUMENTS, [(one.folder / DOCUMENTS, keep)], schema)
-        write_ids(draft, one.ids(np.flatnonzero(keep)))
-        return {}
 
     # -- stages
 
@@ -150,7 +147,7 @@ class Builder:
             some = chosen[start : start + documents.BATCH]
             found = {(n, row): document for n in {n for _, n, _ in some} for row, document in _rows(opened[n], n, some)}
             ordered = [found[n, row] for _, n, row in some]
-            texts += _texts(ordered, self.chain.passages_of(ordered))
+            texts += texts_of(ordered, self.chain.passages_of(ordered))
             if len(texts) >= FIT_PASSAGES:
                 break
         return texts[:FIT_PASSAGES]
@@ -159,73 +156,35 @@ class Builder:
 
     def encode(self) -> None:
         """Encode every segment that waits; each becomes one segment or, where memory asks for it, several."""
-        waiting = [segment for segment in self.draft.segments if not segment.encoded]
         total = sum(s.documents for s in self.draft.segments)
         done = sum(s.documents for s in self.draft.segments if s.encoded)
-        self._progress("encode", done, total)
-        for segment in waiting:
-            one = self._opened(segment)
-            made = self._encoded(one, lambda n: self._progress("encode", n, total), done)
-            done += segment.documents
-            others = tuple(s for s in self.draft.segments if s.name != segment.name)
-            self._step(segments=(*others, *made))
+
+        def told(more: int) -> None:
+            nonlocal done
+            done += more
             self._progress("encode", done, total)
 
-    def _encoded(self, one: OpenSegment, told: Callable[[int], None], done: int) -> list[Segment]:
-        keep = one.alive
-        spans: list[list[Span]] = []
-        lengths: list[int] = []
-        for some in one.table.documents():
-            spans += self.chain.passages_of(some)
-            lengths += [len(document.text) for document in some]
-        held = np.cumsum([self._held(s) if alive else 0 for s, alive in zip(spans, keep, strict=True)])
-        groups = (held - 1) // self._limits.vector_bytes
-        made = []
-        for group in np.unique(groups[keep]):
-            marked = keep & (groups == group)
-            made.append(self._group(one, marked, spans, lengths, told, done))
-            done += int(marked.sum())
-        return made
+        told(0)
+        waiting = [self._waiting(segment) for segment in self.draft.segments if not segment.encoded]
+        for one, found in self._encoders(waiting, self.chain, told):
+            self._encode_seconds += found.seconds
+            self._overflow = {n: self._overflow.get(n, 0) + found.read.get(n, 0) for n in self._overflow | found.read}
+            # where it stood: the order of rows is that of reading, whoever is done first
+            made = [found.segments if s.name == one.segment.name else (s,) for s in self.draft.segments]
+            self._step(segments=tuple(segment for some in made for segment in some))
 
-    def _held(self, spans: Sequence[Span]) -> int:
-        """The bytes that the vectors of some passages take."""
-        return int(self.chain.held(np.array([span.end - span.start for span in spans], np.int64)).sum())
-
-    def _group(
-        self,
-        one: OpenSegment,
-        marked: Bool,
-        spans: list[list[Span]],
-        lengths: list[int],
-        told: Callable[[int], None],
-        done: int,
-    ) -> Segment:
-        rows = np.flatnonzero(marked)
-        mine = [spans[row] for row in rows]
-        vectors, texts, finished = list[Any](), list[str](), 0
-
-        def encode() -> None:
-            nonlocal texts
-            vectors.append(self.chain.vectors(texts, "document"))
-            texts = []
-            told(done + finished)
-
-        first = 0
-        for some in one.table.documents():
-            live = [(d, spans[first + i]) for i, d in enumerate(some) if marked[first + i]]
-            first += len(some)
-            for document, cut in live:
-                texts += _texts([document], [cut])
-                finished += 1
-                if len(texts) >= _TEXTS:
-                    encode()
-        encode()
-        draft = self.writer.draft()
-        known = self._copied(one, marked, draft, self.draft.schema)
-        whole = write_passages(draft, mine, [lengths[row] for row in rows])
-        self.chain.build(concatenated(vectors)).save(draft / INDEX)
-        entry = {"documents": len(rows), "passages": sum(map(len, mine)), "encoded": True, "whole": whole}
-        return self.writer.keep(draft, entry | {"characters": _share(one, len(rows))}, known)
+    def _waiting(self, segment: Segment) -> Waiting:
+        now = self.draft
+        return Waiting(
+            folder=self.writer.folder.absolute(),
+            segment=segment,
+            tombstones=now.tombstones.get(segment.name),
+            schema=now.schema,
+            recipe=now.recipe,
+            stages=now.stages,
+            stage_files=now.stage_files,
+            vector_bytes=self._limits.vector_bytes,
+        )
 
     # -- commits
 
@@ -264,15 +223,11 @@ class Builder:
             version=self.writer.next_version(),
             complete=self.draft.complete if complete is None else complete,
             build_seconds=spent,
-            encode_seconds=self._encode_seconds + self.chain.encode_seconds,
-            overflow=self._overflow_now(),
+            encode_seconds=self._encode_seconds,
+            overflow=self._overflow,
         )
         self.draft = self.writer.publish(self.draft)
         return self.draft
-
-    def _overflow_now(self) -> dict[str, int]:
-        read = {name: count - self._read_before.get(name, 0) for name, count in self.chain.read().items()}
-        return {name: self._overflow.get(name, 0) + read.get(name, 0) for name in self._overflow | read}
 
     def _opened(self, segment: Segment) -> OpenSegment:
         return OpenSegment(self.writer.folder, segment, self.draft.tombstones.get(segment.name))
@@ -292,12 +247,3 @@ def dead_rows(intake: Intake, numbers: Sequence[int]) -> dict[str, Bool]:
 def _rows(one: OpenSegment, number: int, chosen: Sequence[tuple[bytes, int, int]]) -> Iterator[tuple[int, Document]]:
     rows = [row for _, n, row in chosen if n == number]
     return zip(rows, one.table.get(rows), strict=True)
-
-
-def _texts(some: Sequence[Document], spans: Sequence[Sequence[Span]]) -> list[str]:
-    return [d.text[span.start : span.end] for d, cut in zip(some, spans, strict=True) for span in cut]
-
-
-def _share(one: OpenSegment, count: int) -> int:
-    """About how many of a segment's characters some of its documents hold."""
-    return one.entry.characters * count // max(1, one.entry.documents)

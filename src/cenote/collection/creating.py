@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cenote.collection import manifest
+from cenote.collection import cluster, manifest
 from cenote.collection.attributes import Schema
 from cenote.collection.beginning import begun, empty, vacant
 from cenote.collection.building import Builder, Progress, nothing
 from cenote.collection.collection import MEMORY, Collection, Report
+from cenote.collection.encoding import one_by_one
 from cenote.collection.intake import Intake, OnSkip
 from cenote.collection.memory import budget
 from cenote.collection.snapshot import Snapshot
@@ -39,17 +40,21 @@ def create(
     cache: Encodings | None = None,
     on_skip: OnSkip | None = None,
     progress: Progress = nothing,
+    ray: str | None = None,
 ) -> Collection:
     """Read documents, store them, fit the recipe's stages on them, and index them at `path`.
 
     sources: paths, globs, iterables of dicts, tables of pandas, polars, Arrow or datasets, or a list of these. An
     interrupted call is resumed by the same call. replace: a complete collection at `path` serves until the new one is
-    built, and is then gone. memory bounds what is held at once, whatever the size of the sources.
+    built, and is then gone. memory bounds what is held at once, whatever the size of the sources. ray: the address of a
+    Ray cluster whose machines read the files and encode, see `cluster.joined`; the sources and `path` must be where all
+    of them see them, and what is stored is the same.
 
     Raises RecipeError for a recipe that cannot be built; ValueError where no document is found, `path` is taken, or was
     begun with another recipe; Locked where another process is writing.
     """
     from cenote.data import read
+    from cenote.data.cluster import read_across
 
     parsed = str(parse(recipe))
     chain = Chain(parsed, device=device, cache=cache)
@@ -59,15 +64,17 @@ def create(
     vacant(place)
     existed = place.exists()
     try:
-        with Writer(place, damaged=replace and _damaged(place)) as writer:
+        with cluster.joined(ray), Writer(place, damaged=replace and _damaged(place)) as writer:
             now = begun(writer.manifest, place, parsed, replaced=replace)
             serving = writer.manifest is not None and writer.manifest.complete
             draft = now or empty(parsed, seed)
-            build = Builder(writer, chain, draft, limits, progress, each=not serving)
+            encoders = one_by_one if ray is None else cluster.in_tasks(device, cache)
+            build = Builder(writer, chain, draft, limits, progress, each=not serving, encoders=encoders)
             before = None if now is None else Snapshot(place, now, None, open_index)
             intake = Intake(Schema(draft.schema), before, on_skip)
             if not draft.stages:
-                build.store(read(sources, text_column=text_column, limit=limit), intake)
+                readers = None if ray is None else read_across
+                build.store(read(sources, text_column=text_column, limit=limit, readers=readers), intake)
             if not build.draft.segments:
                 raise ValueError(_nothing_found(sources, intake))
             found = build.finish(open_index)

@@ -7,6 +7,7 @@ Each step is flushed before the next, so that what CURRENT names is always whole
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,26 @@ from cenote.collection.manifest import Files, Manifest, Segment, Tombstones
 from cenote.collection.segment import read_bitmap, write_bitmap
 
 LOCK = "LOCK"
+
+
+def drafted(folder: Path) -> Path:
+    """Return a new empty folder of a collection to write a segment or stages into."""
+    place = folder / "tmp" / uuid4().hex
+    place.mkdir(parents=True)
+    return place
+
+
+def placed(folder: Path, draft: Path, name: str, entry: Mapping[str, Any], known: Files | None = None) -> Segment:
+    """Move a written segment into place and return its entry. Where one of that name is there already it stays."""
+    target, files = folder / "seg" / name, manifest.list_files(draft, known)
+    try:
+        durable.move(draft, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(draft)
+        files = manifest.list_files(target)
+    return Segment(name=name, files=files, **entry)
 
 
 class Writer:
@@ -76,15 +97,11 @@ class Writer:
 
     def draft(self) -> Path:
         """Return a new empty folder to write a segment or stages into."""
-        place = self.folder / "tmp" / uuid4().hex
-        place.mkdir(parents=True)
-        return place
+        return drafted(self.folder)
 
     def keep(self, draft: Path, entry: Mapping[str, Any], known: Files | None = None) -> Segment:
         """Move a written segment into place and return its entry; it is not there until a manifest names it."""
-        files = manifest.list_files(draft, known)
-        durable.move(draft, self.folder / "seg" / draft.name)
-        return Segment(name=draft.name, files=files, **entry)
+        return placed(self.folder, draft, draft.name, entry, known)
 
     def keep_stages(self, draft: Path) -> tuple[str, Files]:
         """Move the fitted stages into place: their path in the collection, and their files."""

@@ -13,12 +13,12 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cenote.data.base import Document, Skipped
 from cenote.data.files import CORPUS, File, files
@@ -36,6 +36,11 @@ _MISSING = ("NaTType", "NAType")
 _AHEAD = 8
 """Files handed to each worker before the first is asked for."""
 
+Placed: TypeAlias = tuple[Document | Skipped, int | None]
+"""What a file held, and the row it was in; None where the file is one document."""
+Readers: TypeAlias = Callable[[Iterable[File], str | None], Iterator[tuple[File, Iterable[Placed]]]]
+"""Who reads files, in their order: told the column of the text, yields each file with what it held."""
+
 
 def read(
     sources: Any,
@@ -44,12 +49,14 @@ def read(
     limit: int | None = None,
     timeout: float = 60.0,
     workers: int | None = None,
+    readers: Readers | None = None,
 ) -> Iterator[Document | Skipped]:
     """Yield the documents of some sources, in order.
 
     sources: a path, folder or pattern; an iterable of dicts or `Document`s; a table of pandas, polars, Arrow or
     datasets; or a list of these. text_column: the column that holds the text, where that is not `text`. limit: of
     documents. timeout: seconds a file may take that a worker parses. workers: how many; by default one a core, up to 8.
+    readers: who reads the files instead of this process and its workers.
 
     Raises ValueError for a source that is not there, a named file without a column of text, and an id that comes twice;
     TypeError for what is no source.
@@ -58,7 +65,8 @@ def read(
         raise ValueError(f"limit must be at least 1, not {limit}")
     if timeout <= 0:
         raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
-    return _limited(_Reader(text_column, timeout, workers or min(8, os.cpu_count() or 1)).read(sources), limit)
+    read_files = readers or ahead(workers or min(8, os.cpu_count() or 1), timeout)
+    return _limited(_Reader(text_column, read_files).read(sources), limit)
 
 
 def _limited(found: Iterator[Document | Skipped], limit: int | None) -> Iterator[Document | Skipped]:
@@ -73,74 +81,26 @@ def _limited(found: Iterator[Document | Skipped], limit: int | None) -> Iterator
 @dataclass
 class _Reader:
     text_column: str | None
-    timeout: float
-    count: int
+    readers: Readers
 
     def read(self, sources: Any) -> Iterator[Document | Skipped]:
         places = Places()
-        with ExitStack() as stack:
-            workers: list[Workers] = []
-
-            def parse_alone(path: str) -> Future[Parsed]:
-                if not workers:
-                    workers.append(stack.enter_context(Workers(self.count, self.timeout)))
-                return workers[0].parse(path)
-
-            parts = _parts(sources)
-            for at, part in enumerate(parts):
-                if isinstance(part, str | Path):
-                    yield from self._files(files(part, several=len(parts) > 1), places, parse_alone)
-                else:
-                    yield from self._table(part, f"rows-{at}" if at else "rows", places)
-
-    def _files(
-        self, found: Iterator[File], places: Places, parse_alone: Callable[[str], Future[Parsed]]
-    ) -> Iterator[Document | Skipped]:
-        """Parse files some steps ahead of the one that is asked for."""
-        waiting: deque[tuple[File, Future[Parsed] | None]] = deque()
-        for file in found:
-            alone = suffix(file.path.name) in ALONE
-            waiting.append((file, parse_alone(str(file.path)) if alone else None))
-            if len(waiting) > _AHEAD * self.count:
-                yield from self._file(*waiting.popleft(), places)
-        while waiting:
-            yield from self._file(*waiting.popleft(), places)
-
-    def _file(self, file: File, parsed: Future[Parsed] | None, places: Places) -> Iterator[Document | Skipped]:
-        kind = suffix(file.path.name)
-        if kind in ROWS:
-            yield from self._rows(file, places)
-        elif kind in PARSERS:
-            try:
-                one = parse(file.path) if parsed is None else parsed.result()
-            except Unreadable as error:
-                yield Skipped(str(file.path), error.reason, error.kind)
-                return
-            places.see(file.id, places.file(str(file.path)), None)
-            yield Document(file.id, one.text, str(file.path), one.pages, one.headings, one.attributes)
-        else:
-            yield Skipped(
-                str(file.path), f"no reader for .{kind} files" if kind else "it has no suffix", "unknown type"
-            )
-
-    def _rows(self, file: File, places: Places) -> Iterator[Document | Skipped]:
-        number, beir = places.file(str(file.path)), file.path.name in CORPUS
-        for row, found in enumerate(rows(file.path, (self.text_column or TEXT, *IDS))):
-            if isinstance(found, Unreadable):
-                yield Skipped(str(file.path), found.reason, found.kind)
+        parts = _parts(sources)
+        for in_files, some in groupby(enumerate(parts), lambda one: isinstance(one[1], str | Path)):
+            if in_files:
+                found = (files(part, several=len(parts) > 1) for _, part in some)
+                yield from self._files(chain.from_iterable(found), places)
                 continue
-            made = self._document(found, file.id, row, str(file.path), beir=beir)
-            if made is None:
-                reason = f"it has no column {self.text_column or TEXT!r}; its columns are {', '.join(map(str, found))}"
-                if file.named and row == 0:
-                    raise ValueError(f"{file.path}: {reason}; name the one with the text (--text-column)")
-                yield Skipped(str(file.path), f"row {row}: {reason}" if row else reason, "no text")
-                if row == 0:
-                    return
-                continue
-            if isinstance(made, Document):
-                places.see(made.id, number, row)
-            yield made
+            for at, part in some:
+                yield from self._table(part, f"rows-{at}" if at else "rows", places)
+
+    def _files(self, found: Iterator[File], places: Places) -> Iterator[Document | Skipped]:
+        for file, held in self.readers(found, self.text_column):
+            number = places.file(str(file.path))
+            for one, row in held:
+                if isinstance(one, Document):
+                    places.see(one.id, number, row)
+                yield one
 
     def _table(self, table: Any, name: str, places: Places) -> Iterator[Document | Skipped]:
         number = places.file(name)
@@ -148,7 +108,7 @@ class _Reader:
             if isinstance(found, Document):
                 made: Document | Skipped | None = found
             else:
-                made = self._document(found, name, row, "", beir=False)
+                made = _document(found, name, row, "", self.text_column, beir=False)
             if made is None:
                 columns = ", ".join(map(str, found))  # type: ignore[arg-type]
                 reason = f"row {row} has no column {self.text_column or TEXT!r}; its columns are {columns}"
@@ -160,24 +120,88 @@ class _Reader:
                 places.see(made.id, number, row)
             yield made
 
-    def _document(self, row: Row, name: str, at: int, source: str, *, beir: bool) -> Document | Skipped | None:
-        """Return a row as a document, None where it has no column of text."""
-        column = self.text_column or TEXT
-        if column not in row:
-            return None
-        text = row[column]
-        if not isinstance(text, str):
-            what = "missing" if _missing(text) else f"a {type(text).__name__}"
-            return Skipped(source or "rows", f"row {at} of {name}: its text is {what}, not a string", "no text")
-        key = next((key for key in IDS if not _missing(row.get(key))), None)
-        others = {str(k): v for k, v in row.items() if k not in (column, key)}
-        if beir:
-            title = row.get("title")
-            text = f"{title} {text}" if isinstance(title, str) and title else text
-            metadata = others.pop("metadata", None)
-            others |= metadata if isinstance(metadata, Mapping) else {}
-        attributes = {str(k): _plain(v) for k, v in others.items()}
-        return Document(f"{name}#{at}" if key is None else str(row[key]), text, source, attributes=attributes)
+
+def ahead(count: int, timeout: float) -> Readers:
+    """Return who reads files in this process, and has those of some formats parsed by `count` others, some ahead."""
+
+    def read_all(found: Iterable[File], text_column: str | None) -> Iterator[tuple[File, Iterable[Placed]]]:
+        waiting: deque[tuple[File, Future[Parsed] | None]] = deque()
+        with Workers(count, timeout) as workers:
+            for file in found:
+                waiting.append((file, begun(file, workers)))
+                if len(waiting) > _AHEAD * count:
+                    first, parsed = waiting.popleft()
+                    yield first, documents_of(first, parsed, text_column)
+            while waiting:
+                first, parsed = waiting.popleft()
+                yield first, documents_of(first, parsed, text_column)
+
+    return read_all
+
+
+def begun(file: File, workers: Workers) -> Future[Parsed] | None:
+    """Have a file parsed in a process of its own where its format asks for that; None where it does not."""
+    return workers.parse(str(file.path)) if suffix(file.path.name) in ALONE else None
+
+
+def documents_of(file: File, parsed: Future[Parsed] | None, text_column: str | None) -> Iterator[Placed]:
+    """Yield the documents of one file, each with the row it is in.
+
+    Raises ValueError for a named file without a column of text.
+    """
+    kind = suffix(file.path.name)
+    if kind in ROWS:
+        yield from _rows(file, text_column)
+    elif kind in PARSERS:
+        try:
+            one = parse(file.path) if parsed is None else parsed.result()
+        except Unreadable as error:
+            yield Skipped(str(file.path), error.reason, error.kind), None
+            return
+        yield Document(file.id, one.text, str(file.path), one.pages, one.headings, one.attributes), None
+    else:
+        reason = f"no reader for .{kind} files" if kind else "it has no suffix"
+        yield Skipped(str(file.path), reason, "unknown type"), None
+
+
+def _rows(file: File, text_column: str | None) -> Iterator[Placed]:
+    beir = file.path.name in CORPUS
+    for row, found in enumerate(rows(file.path, (text_column or TEXT, *IDS))):
+        if isinstance(found, Unreadable):
+            yield Skipped(str(file.path), found.reason, found.kind), row
+            continue
+        made = _document(found, file.id, row, str(file.path), text_column, beir=beir)
+        if made is not None:
+            yield made, row
+            continue
+        reason = f"it has no column {text_column or TEXT!r}; its columns are {', '.join(map(str, found))}"
+        if file.named and row == 0:
+            raise ValueError(f"{file.path}: {reason}; name the one with the text (--text-column)")
+        yield Skipped(str(file.path), f"row {row}: {reason}" if row else reason, "no text"), row
+        if row == 0:
+            return
+
+
+def _document(
+    row: Row, name: str, at: int, source: str, text_column: str | None, *, beir: bool
+) -> Document | Skipped | None:
+    """Return a row as a document, None where it has no column of text."""
+    column = text_column or TEXT
+    if column not in row:
+        return None
+    text = row[column]
+    if not isinstance(text, str):
+        what = "missing" if _missing(text) else f"a {type(text).__name__}"
+        return Skipped(source or "rows", f"row {at} of {name}: its text is {what}, not a string", "no text")
+    key = next((key for key in IDS if not _missing(row.get(key))), None)
+    others = {str(k): v for k, v in row.items() if k not in (column, key)}
+    if beir:
+        title = row.get("title")
+        text = f"{title} {text}" if isinstance(title, str) and title else text
+        metadata = others.pop("metadata", None)
+        others |= metadata if isinstance(metadata, Mapping) else {}
+    attributes = {str(k): _plain(v) for k, v in others.items()}
+    return Document(f"{name}#{at}" if key is None else str(row[key]), text, source, attributes=attributes)
 
 
 def _parts(sources: Any) -> list[Any]:
