@@ -237,10 +237,11 @@ def config(component: Any) -> dict[str, Any]:
 
 
 def build(config: Mapping[str, Any]) -> Any:
-    """Make a component from what `config` returned.
+    """Make a component, an adapter of poolers among them, from what `config` returned.
 
     Raises UnknownWord, or ValueError when the word is missing.
     """
     if "word" not in config:
         raise ValueError(f"a configuration needs the key `word`; given: {', '.join(config) or 'nothing'}")
-    return make(config["word"], **{key: value for key, value in config.items() if key != "word"})
+    arguments = {key: value for key, value in config.items() if key != "word"}
+    return make(config["word"], (*STAGE_KINDS, "adapter"), **arguments)

@@ -126,6 +126,33 @@ def test_every_pooler_of_states_runs_and_is_the_same_when_it_is_opened_again(wor
     assert torch.equal(own(x, mask), expected)
 
 
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "concat": {"poolers": ["mean", {"word": "gem", "p": 2.0}]},
+    "mix": {"poolers": ["mean", {"word": "attsets", "dim": DIM}]},
+    "chain": {"poolers": [{"word": "kmax", "k": 2}, "mean"]},
+    "over_layers": {"pooler": "max", "inner": {"word": "concat", "poolers": ["cls", "mean"]}, "last": 2},
+}
+
+
+@pytest.mark.parametrize("word", ADAPTERS)
+def test_poolers_made_of_poolers_are_the_same_when_they_are_opened_again(word: str, tmp_path: Path) -> None:
+    given = features()
+    given["all_layer_embeddings"] = (given["token_embeddings"], *torch.rand(2, *given["token_embeddings"].shape))
+    pool = stirred(word, **ADAPTERS[word])
+    pool.save(str(tmp_path))
+    again = Pool.load(str(tmp_path))
+    expected = pool(dict(given))["sentence_embedding"]
+    assert expected.shape == (4, pool.pooler.out_dim(DIM))
+    assert again.get_config_dict() == pool.get_config_dict()
+    assert torch.equal(again(dict(given))["sentence_embedding"], expected)
+
+
+@pytest.mark.parametrize("word", ["over_space", "over_time"])
+def test_poolers_of_maps_and_frames_are_refused(word: str) -> None:
+    with pytest.raises(ValueError, match=f"`{word}` reads feature maps or frames"):
+        Pool(word, pooler="mean")
+
+
 class Layers(Pooler):
     """The mean of some layers' means."""
 

@@ -24,7 +24,6 @@ from cenote.pool import (
     SoftPool,
     Windows,
 )
-from cenote.pool.adapters import made
 
 X = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 MASK = torch.tensor([[1, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
@@ -69,7 +68,7 @@ def test_what_the_mask_leaves_out_is_never_read(pooler: Pooler, filler: float) -
 
 @pytest.mark.parametrize("pooler", [*OF_TOKENS, *OF_LAYERS])
 def test_a_configuration_builds_it_again(pooler: Pooler) -> None:
-    again = made(json.loads(json.dumps(registry.config(pooler)))).double()
+    again = registry.build(json.loads(json.dumps(registry.config(pooler)))).double()
     again.load_state_dict(pooler.state_dict())
     x = LAYERS if pooler.reads_layers else X
     assert torch.equal(again(x, MASK), pooler(x, MASK))
@@ -220,7 +219,7 @@ def test_the_gradient_of_windows_is_the_derivative() -> None:
 @pytest.mark.parametrize("adapter", [OverSpace("mean"), OverTime("max"), Windows("mean", (2, 2), 1)])
 def test_what_is_over_maps_and_time_has_a_configuration_too(adapter: nn.Module) -> None:
     config = json.loads(json.dumps(registry.config(adapter)))
-    again = registry.make(config.pop("word"), ("adapter",), **config)
+    again = registry.build(config)
     x = torch.randn(2, 3, 4) if isinstance(adapter, OverTime) else torch.randn(2, 3, 4, 5)
     assert torch.equal(again(x), adapter(x))
 

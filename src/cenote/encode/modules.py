@@ -19,7 +19,7 @@ from cenote.pool.base import Pooler
 
 
 class Pool(Module):  # type: ignore[misc]  # sentence-transformers ships no types
-    """A pooler of this library, by its word, in the place of sentence-transformers' Pooling.
+    """A pooler of this library, or an adapter of poolers, by its word, in the place of sentence-transformers' Pooling.
 
     include_prompt: whether the tokens of a prompt are pooled too. What else is given goes to the pooler.
     """
@@ -116,11 +116,13 @@ class Pool(Module):  # type: ignore[misc]  # sentence-transformers ships no type
 
 
 def pooler_of(word: str, arguments: dict[str, Any]) -> Pooler:
-    """Make a pooler that states alone are enough for.
+    """Make a pooler, or an adapter of poolers, that states alone are enough for.
 
-    Raises UnknownWord for a word that is no pooler, ValueError for one that needs side inputs.
+    Raises UnknownWord for a word that is neither, ValueError for one that needs side inputs or reads feature maps.
     """
-    pooler: Pooler = registry.make(word, ("pool",), **arguments)
+    pooler = registry.make(word, ("pool", "adapter"), **arguments)
+    if not isinstance(pooler, Pooler):
+        raise ValueError(f"`{word}` reads feature maps or frames, and a model hands out states; call it yourself")
     if pooler.side:
         needs = " and ".join(sorted(pooler.side))
         raise ValueError(f"`{word}` needs {needs} beside the states, which a model does not hand out; call it yourself")
