@@ -2,7 +2,7 @@
 
     out = softmax(q k' / sqrt(d)) v      qkv (M, 3 D) -> (M, D), every row and head by itself
 
-On a CPU with wide vectors this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16 torch's
+On a CPU with AVX2 or AVX-512 this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16 torch's
 attention over rows of different lengths; elsewhere torch's attention over runs of rows of one length, which sorted
 batches make long.
 """
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cenote.arrays import Int64
-from cenote.kernels.machine import has_wide_vectors
+from cenote.kernels.machine import vector_lanes
 
 FEW = 256
 """Tokens of a batch below which torch computes it: loading compiled kernels takes longer than they would save."""
@@ -69,8 +69,8 @@ class Attention:
 
 def _kernel(dim: int, heads: int, device: torch.device, dtype: torch.dtype) -> str:
     if device.type == "cpu":
-        fits = dim % heads == 0 and dim // heads % 32 == 0
-        return "ragged" if fits and has_wide_vectors(str(dtype).removeprefix("torch.")) else "grouped"
+        lanes = vector_lanes(str(dtype).removeprefix("torch."))
+        return "ragged" if lanes and dim % heads == 0 and dim // heads % (2 * lanes) == 0 else "grouped"
     native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     return "varlen" if native and dtype == torch.bfloat16 and find_spec("torch.nn.attention.varlen") else "grouped"
 

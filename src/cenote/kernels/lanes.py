@@ -1,7 +1,8 @@
 """Lanes: the vector instructions that kernels are made of, where plain loops do not become them.
 
-A vector has 16 lanes of 32 bits: floats, whole numbers, or pairs of bf16. A kernel that uses these keeps its sums in
-registers, because every value here is one; an array, however small, would live in memory.
+A vector has as many lanes of 32 bits as a register of this machine: floats, whole numbers, or pairs of bf16. A kernel
+that uses these keeps its sums in registers, because every value here is one; an array, however small, would live in
+memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numpy.polynomial import Chebyshev, Polynomial
 
-LANES = 16
+from cenote.kernels.machine import vector_lanes
+
+LANES = vector_lanes("float32") or 8
+"""16 with AVX-512, 8 with AVX2."""
 I32, F32, _POINTER = ir.IntType(32), ir.FloatType(), ir.PointerType()
 INTS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 HALF, PAIRS = ir.VectorType(ir.IntType(16), LANES), ir.VectorType(ir.IntType(16), 2 * LANES)
@@ -56,7 +60,8 @@ def same(number: float) -> Value:
 
 
 def call(builder: Builder, name: str, result: ir.Type, *values: Value, fast: Sequence[str] = ()) -> Value:
-    """Return what an intrinsic function of LLVM gives."""
+    """Return what an intrinsic function of LLVM gives; `*` in its name stands for the kind of a vector of floats."""
+    name = name.replace("*", f"v{LANES}f32")
     kind = ir.FunctionType(result, [value.type for value in values])
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     return builder.call(function, values, fastmath=fast)
@@ -98,7 +103,7 @@ def accumulated(builder: Builder, total: Value, a: Value, b: Value, halves: bool
     if halves:
         return call(builder, "llvm.x86.avx512bf16.dpbf16ps.512", FLOATS, total, a, b)
     a, b = builder.bitcast(a, FLOATS), builder.bitcast(b, FLOATS)
-    return call(builder, "llvm.fma.v16f32", FLOATS, a, b, total)
+    return call(builder, "llvm.fma.*", FLOATS, a, b, total)
 
 
 def greater(builder: Builder, a: Value, b: Value) -> Value:
@@ -109,10 +114,10 @@ def greater(builder: Builder, a: Value, b: Value) -> Value:
 def exp2(builder: Builder, power: Value, polynomial: Sequence[float]) -> Value:
     """Return 2 to the power of what is not above 0, lane by lane."""
     power = greater(builder, same(-126.0), power)
-    whole = call(builder, "llvm.rint.v16f32", FLOATS, power)
+    whole = call(builder, "llvm.rint.*", FLOATS, power)
     rest = builder.fsub(power, whole)
     value = same(polynomial[0])
     for coefficient in polynomial[1:]:
-        value = call(builder, "llvm.fma.v16f32", FLOATS, value, rest, same(coefficient))
+        value = call(builder, "llvm.fma.*", FLOATS, value, rest, same(coefficient))
     exponent = builder.shl(builder.fptosi(whole, INTS), ir.Constant(INTS, [23] * LANES))
     return builder.bitcast(builder.add(builder.bitcast(value, INTS), exponent), FLOATS)

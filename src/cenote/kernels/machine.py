@@ -33,14 +33,19 @@ def described() -> dict[str, str]:
 
 
 @cache
-def has_wide_vectors(dtype: str) -> bool:
-    """Whether compiled kernels have registers of 16 floats ("float32"), and products of bf16 pairs ("bfloat16")."""
+def vector_lanes(dtype: str) -> int:
+    """Return how many floats a register of compiled kernels holds, 16 or 8; 0 where they do not compute a type.
+
+    dtype: "float32", or "bfloat16", which takes products of bf16 pairs.
+    """
     import torch
 
-    if os.environ.get("NUMBA_CPU_NAME"):
-        return False  # compiled for another processor than this one
-    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return wide and (dtype == "float32" or (dtype == "bfloat16" and torch.cpu._is_avx512_bf16_supported()))
+    if os.environ.get("NUMBA_CPU_NAME") or os.environ.get("ATEN_CPU_CAPABILITY"):
+        return 0  # one of the two compiles for another processor than this one
+    lanes = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 0)
+    if dtype == "bfloat16":
+        return lanes if lanes == 16 and torch.cpu._is_avx512_bf16_supported() else 0
+    return lanes if dtype == "float32" else 0
 
 
 def _processor() -> tuple[str, frozenset[str]]:
