@@ -27,7 +27,7 @@ def peer(texts: list[str]) -> Any:
 def test_every_way_gives_the_vectors_of_sentence_transformers(
     kernel: str, prepacked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = Attention(384, 12, torch.device("cpu"), torch.float32).kernel
+    own = Attention(12, 32, torch.device("cpu"), torch.float32).kernel
     if kernel == "ragged" and own != "ragged":
         pytest.skip("this CPU has no vectors for the ragged kernel")
     if prepacked and not torch.backends.mkldnn.is_available():
@@ -39,17 +39,60 @@ def test_every_way_gives_the_vectors_of_sentence_transformers(
     np.testing.assert_allclose(found, peer(TEXTS), atol=1e-5)
 
 
-def by_brute_force(q: Tensor, k: Tensor, v: Tensor, at: Tensor, at_k: Tensor, most: int, most_k: int) -> Tensor:
+def by_brute_force(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    at: Tensor,
+    at_k: Tensor,
+    most: int,
+    most_k: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> Tensor:
     """What torch's attention of rows of different lengths is said to compute, which no CPU does."""
-    assert q.shape == k.shape == v.shape == (int(at[-1]), 12, 32)
+    assert len(q) == len(k) == len(v) == int(at[-1])
     assert torch.equal(at, at_k)
     assert at.dtype == torch.int32
     assert most == most_k == int(at.diff().max())
+    assert enable_gqa == (q.shape[1] != k.shape[1])
+    k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+    before, after = (most if size < 0 else size for size in window_size)
     out = torch.empty_like(q)
     for start, stop in zip(at[:-1].tolist(), at[1:].tolist(), strict=True):
-        weights = torch.einsum("ihd,jhd->hij", q[start:stop], k[start:stop]).div(q.shape[2] ** 0.5).softmax(2)
-        out[start:stop] = torch.einsum("hij,jhd->ihd", weights, v[start:stop])
+        place = torch.arange(stop - start)
+        apart = place[None, :] - place[:, None]
+        scores = torch.einsum("ihd,jhd->hij", q[start:stop], k[start:stop]) * scale
+        scores = scores.masked_fill((apart < -before) | (apart > after), -torch.inf)
+        out[start:stop] = torch.einsum("hij,jhd->ihd", scores.softmax(2), v[start:stop])
     return out
+
+
+@pytest.mark.parametrize("length", [3, 40, 600])
+@pytest.mark.parametrize(("before", "after"), [(None, None), (None, 0), (5, 0), (20, 20)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_every_kernel_sees_the_same_window(
+    length: int, before: int | None, after: int | None, biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", by_brute_force)
+
+    def by_distance(distance: Tensor) -> Tensor:
+        return torch.stack([distance.abs() * share for share in (-0.5, 0.0, 0.1, -0.01)])
+
+    offsets = np.cumsum([0, length, length, 2, 0, 300])
+    qkv = torch.randn(int(offsets[-1]), 8 * 32, generator=torch.Generator().manual_seed(0))
+    found = []
+    for kernel in ["grouped", "ragged"] if biased else ["grouped", "ragged", "varlen"]:
+        options: Any = {"key_heads": 2, "before": before, "after": after, "bias": by_distance if biased else None}
+        made = Attention(4, 32, torch.device("cpu"), torch.float32, **options)
+        if kernel != "ragged" or made.kernel == "ragged":
+            made.kernel = kernel
+            found.append(made.over(offsets)(qkv))
+    assert len(found) > 1 or biased
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA card here")

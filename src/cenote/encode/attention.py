@@ -1,8 +1,9 @@
 """Attention inside the rows of a packed matrix, by whatever this machine does best.
 
-    out = softmax(q k' / sqrt(d)) v      qkv (M, 3 D) -> (M, D), every row and head by itself
+    out_i = sum_j softmax_j(scale q_i . k_j + bias(j - i)) v_j      qkv (M, (H + 2 G) d) -> (M, H d)
 
-On a CPU with AVX2 or AVX-512 this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16 torch's
+Every row is by itself. j runs over the tokens of the row that i sees: all of them, those up to itself, or those of a window around it. On a CPU
+with AVX2 or AVX-512 this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16 torch's
 attention over rows of different lengths; elsewhere torch's attention over runs of rows of one length, which sorted
 batches make long.
 """
@@ -22,57 +23,138 @@ from cenote.kernels.machine import vector_lanes
 
 FEW = 256
 """Tokens of a batch below which torch computes it: loading compiled kernels takes longer than they would save."""
+_BLOCK = 512
+"""Queries of a row that torch computes together where they see a window only: what lies far outside is left out."""
 
 
 class Attention:
-    """Attention of one width on one device in one type; `kernel` says what computes it."""
+    """Attention of H heads of width d on one device in one type; `kernel` says what computes it.
 
-    def __init__(self, dim: int, heads: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.dim, self.heads = dim, heads
-        self.kernel = _kernel(dim, heads, device, dtype)
+    key_heads: G, each shared by H / G heads of queries; by default H. scale: by default 1 / sqrt(d). before, after:
+    tokens that one sees at most on either side, None for all. bias: distances (n,) -> (H, n), added to scores.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        width: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        key_heads: int | None = None,
+        scale: float | None = None,
+        before: int | None = None,
+        after: int | None = None,
+        bias: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.heads, self.key_heads, self.width = heads, key_heads or heads, width
+        self.before, self.after, self.bias = before, after, bias
+        self._device, self._dtype = device, dtype
+        self._causal = before is None and after == 0 and bias is None
+        self.scale = width**-0.5 if scale is None else scale
+        self.kernel = _kernel(width, device, dtype, bias is not None)
 
     def over(self, offsets: Int64) -> Callable[[Tensor], Tensor]:
-        """Return the function qkv (M, 3 D) -> (M, D) for rows with these borders, int64 (B + 1)."""
+        """Return the function qkv (M, (H + 2 G) d) -> (M, H d) for rows with these borders, int64 (B + 1)."""
         if self.kernel == "ragged" and offsets[-1] >= FEW:
-            from cenote.kernels.attention import attend
-
-            return lambda qkv: attend(qkv, offsets, self.heads)
+            return self._ragged(offsets)
         if self.kernel == "varlen":
             return self._varlen(offsets)
-        runs = list(_equal(np.diff(offsets).tolist()))
-        return lambda qkv: self._grouped(qkv, runs)
+        return self._grouped(offsets)
+
+    def _added(self, distance: Tensor) -> Tensor:
+        """Return (H or 1, ...) fp32 for distances of keys from their queries: the bias, -inf where nothing is seen."""
+        added = (
+            distance.new_zeros(1, *distance.shape, dtype=torch.float32) if self.bias is None else self.bias(distance)
+        )
+        for limit, beyond in ((self.before, -distance), (self.after, distance)):
+            if limit is not None:
+                added = added.masked_fill(beyond > limit, -torch.inf)
+        return added.contiguous()
+
+    def _sees_all(self, longest: int) -> bool:
+        limits = (limit for limit in (self.before, self.after) if limit is not None)
+        return self.bias is None and all(limit >= longest - 1 for limit in limits)
+
+    def _ragged(self, offsets: Int64) -> Callable[[Tensor], Tensor]:
+        from cenote.kernels.attention import Added, attend
+
+        longest = int(np.diff(offsets).max(initial=0))
+        added = None
+        if not self._sees_all(longest):
+            added = Added(self._added(torch.arange(-longest, longest + 1)).numpy(), self.before, self.after)
+        return lambda qkv: attend(qkv, offsets, self.heads, key_heads=self.key_heads, scale=self.scale, added=added)
 
     def _varlen(self, offsets: Int64) -> Callable[[Tensor], Tensor]:
         from torch.nn.attention.varlen import varlen_attn
 
         borders = torch.from_numpy(offsets.astype(np.int32))
         most = int(np.diff(offsets).max(initial=0))
+        window = tuple(-1 if limit is None else limit for limit in (self.before, self.after))
 
         def attend(qkv: Tensor) -> Tensor:
             at = borders.to(qkv.device, non_blocking=True)
-            q, k, v = qkv.view(len(qkv), 3, self.heads, -1).unbind(1)
-            found = varlen_attn(q, k, v, at, at, most, most)
+            q, k, v = self._parts(qkv, 1)
+            shared = self.heads != self.key_heads
+            found = varlen_attn(q, k, v, at, at, most, most, scale=self.scale, window_size=window, enable_gqa=shared)
             assert isinstance(found, Tensor)
-            return found.reshape(len(qkv), self.dim)
+            return found.reshape(len(qkv), -1)
 
         return attend
 
-    def _grouped(self, qkv: Tensor, runs: list[tuple[int, int, int]]) -> Tensor:
-        out = qkv.new_empty(len(qkv), self.dim)
-        for start, rows, length in runs:
-            part = qkv[start : start + rows * length].view(rows, length, 3, self.heads, -1)
-            q, k, v = part.permute(2, 0, 3, 1, 4)
-            attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-            out[start : start + rows * length].view(rows, length, self.heads, -1).copy_(attended)
-        return out
+    def _grouped(self, offsets: Int64) -> Callable[[Tensor], Tensor]:
+        runs = list(_equal(np.diff(offsets).tolist()))
+        pieces = {length: list(self._pieces(length)) for _, _, length in runs}
+        shared = self.heads != self.key_heads
+
+        def attend(qkv: Tensor) -> Tensor:
+            out = qkv.new_empty(len(qkv), self.heads * self.width)
+            for start, rows, length in runs:
+                part = slice(start, start + rows * length)
+                q, k, v = (x.transpose(1, 2) for x in self._parts(qkv[part].view(rows, length, -1), 2))
+                to = out[part].view(rows, length, self.heads, -1)
+                for queries, keys, mask in pieces[length]:
+                    found = F.scaled_dot_product_attention(
+                        q[:, :, queries],
+                        k[:, :, keys],
+                        v[:, :, keys],
+                        mask,
+                        is_causal=self._causal and length > 1,
+                        scale=self.scale,
+                        enable_gqa=shared,
+                    )
+                    to[:, queries] = found.transpose(1, 2)
+            return out
+
+        return attend
+
+    def _parts(self, qkv: Tensor, axis: int) -> tuple[Tensor, ...]:
+        """Return queries, keys and values, (..., H or G, d)."""
+        heads = qkv.unflatten(axis, (-1, self.width))
+        return heads.split([self.heads, self.key_heads, self.key_heads], axis)
+
+    def _pieces(self, length: int) -> Iterator[tuple[slice, slice, Tensor | None]]:
+        """Yield (queries, the keys they see, their mask) of what a row of this length is computed in."""
+        if self._causal or self._sees_all(length):
+            yield slice(length), slice(length), None
+            return
+        step = length if self.before is None or self.after is None else _BLOCK
+        for first in range(0, length, step):
+            stop = min(first + step, length)
+            begun = 0 if self.before is None else max(0, first - self.before)
+            end = length if self.after is None else min(length, stop + self.after)
+            queries, keys = (torch.arange(*part, device=self._device) for part in ((first, stop), (begun, end)))
+            mask = self._added(keys[None, :] - queries[:, None]).to(self._dtype)
+            yield slice(first, stop), slice(begun, end), mask[None]
 
 
-def _kernel(dim: int, heads: int, device: torch.device, dtype: torch.dtype) -> str:
+def _kernel(width: int, device: torch.device, dtype: torch.dtype, biased: bool) -> str:
     if device.type == "cpu":
         lanes = vector_lanes(str(dtype).removeprefix("torch."))
-        return "ragged" if lanes and dim % heads == 0 and dim // heads % (2 * lanes) == 0 else "grouped"
+        return "ragged" if lanes and width % (2 * lanes) == 0 else "grouped"
     native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "varlen" if native and dtype == torch.bfloat16 and find_spec("torch.nn.attention.varlen") else "grouped"
+    fits = native and dtype == torch.bfloat16 and not biased and width % 8 == 0 and width <= 256
+    return "varlen" if fits and find_spec("torch.nn.attention.varlen") else "grouped"
 
 
 def _equal(lengths: list[int]) -> Iterator[tuple[int, int, int]]:

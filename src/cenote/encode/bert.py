@@ -108,7 +108,7 @@ class PackedBert:
         self.dim: int = config[names.dim]
         self.depth: int = config[names.depth]
         self.concurrent = device.type == "cpu"
-        self._attention = Attention(self.dim, config[names.heads], device, dtype)
+        self._attention = Attention(config[names.heads], self.dim // config[names.heads], device, dtype)
         eps: float = config.get("layer_norm_eps", 1e-12)
         # on a CPU the table stays in its file, and only the rows that are asked for are read and converted
         words = weights[prefix + "embeddings.word_embeddings.weight"]
