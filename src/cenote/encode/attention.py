@@ -2,10 +2,10 @@
 
     out_i = sum_j softmax_j(scale q_i . k_j + bias(j - i)) v_j      qkv (M, (H + 2 G) d) -> (M, H d)
 
-Every row is by itself. j runs over the tokens of the row that i sees: all of them, those up to itself, or those of a window around it. On a CPU
-with AVX2 or AVX-512 this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16 torch's
-attention over rows of different lengths; elsewhere torch's attention over runs of rows of one length, which sorted
-batches make long.
+Every row is by itself; j runs over the tokens that i sees: all of them, those up to itself, or those of a window around
+it. On a CPU with AVX2 or AVX-512 this is the ragged kernel of `cenote.kernels.attention`; on an NVIDIA card in bf16
+torch's attention over rows of different lengths; elsewhere torch's attention over runs of rows of one length, which
+sorted batches make long.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Attention:
 
         def attend(qkv: Tensor) -> Tensor:
             at = borders.to(qkv.device, non_blocking=True)
-            q, k, v = self._parts(qkv, 1)
+            q, k, v = self.parts(qkv, 1)
             shared = self.heads != self.key_heads
             found = varlen_attn(q, k, v, at, at, most, most, scale=self.scale, window_size=window, enable_gqa=shared)
             assert isinstance(found, Tensor)
@@ -111,7 +111,7 @@ class Attention:
             out = qkv.new_empty(len(qkv), self.heads * self.width)
             for start, rows, length in runs:
                 part = slice(start, start + rows * length)
-                q, k, v = (x.transpose(1, 2) for x in self._parts(qkv[part].view(rows, length, -1), 2))
+                q, k, v = (x.transpose(1, 2) for x in self.parts(qkv[part].view(rows, length, -1), 2))
                 to = out[part].view(rows, length, self.heads, -1)
                 for queries, keys, mask in pieces[length]:
                     found = F.scaled_dot_product_attention(
@@ -128,7 +128,7 @@ class Attention:
 
         return attend
 
-    def _parts(self, qkv: Tensor, axis: int) -> tuple[Tensor, ...]:
+    def parts(self, qkv: Tensor, axis: int) -> tuple[Tensor, ...]:
         """Return queries, keys and values, (..., H or G, d)."""
         heads = qkv.unflatten(axis, (-1, self.width))
         return heads.split([self.heads, self.key_heads, self.key_heads], axis)

@@ -1,19 +1,20 @@
-"""BERT-like encoders on packed tokens: no padding is ever computed.
+"""BERT-like encoders on packed tokens.
 
     h_0 = LN(word[ids] + position[0..n) + type[0])
-    h_l = LN(a + W_o gelu(W_i a)),   a = LN(h + W_a softmax(q k' / sqrt(d)) v),   (q, k, v) = W_qkv h
+    h_l = LN(a + W_o gelu(W_i a)),   a = LN(h + W_a softmax(q k' / sqrt(d) + bias) v),   (q, k, v) = W_qkv h
 
 Devlin et al., "BERT" (1810.04805); Liu et al., "RoBERTa" (1907.11692), whose positions begin behind that of padding;
-Sanh et al., "DistilBERT" (1910.01108), without types. Products, norms and the feed-forward part run on the packed
-matrix (M, D), attention on one row at a time, so no row ever sees another.
+Sanh et al., "DistilBERT" (1910.01108), without types; Song et al., "MPNet" (2004.09297), which adds a bias by distance
+to the scores of every layer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,10 @@ from torch import Tensor
 from cenote.arrays import Int64
 from cenote.encode.attention import Attention
 from cenote.encode.norm import Norm
+from cenote.encode.packed import Packed, settings
 from cenote.encode.products import Product
+from cenote.encode.relative import by_distance
+from cenote.encode.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,26 @@ class _Names:
     depth: str = "num_hidden_layers"
     heads: str = "num_attention_heads"
     activation: str = "hidden_act"
+    padding: str | int | None = None
+    """The setting that holds the place of padding, or that place, where others are counted from it."""
+    bias: str | None = None
 
 
-_BERT, _ROBERTA = _Names(("", "bert.", "model.")), _Names(("", "roberta.", "model."))
+_BERT = _Names(("", "bert.", "model."))
+_ROBERTA = _Names(("", "roberta.", "model."), padding="pad_token_id")
 _FAMILIES = {
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "mpnet": _Names(
+        prefixes=("", "mpnet.", "model."),
+        qkv=("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+        attended="attention.attn.o",
+        norm_1="attention.LayerNorm",
+        padding=1,
+        bias="encoder.relative_attention_bias.weight",
+    ),
     "distilbert": _Names(
         prefixes=("", "distilbert.", "model."),
         layers="transformer.layer.",
@@ -75,67 +92,48 @@ class _Layer:
     norm_2: Norm
 
 
-def understands(config: dict[str, object]) -> bool:
+def understands(config: dict[str, Any]) -> bool:
     """Whether a config.json describes a model that this file computes exactly."""
     names = _FAMILIES.get(str(config.get("model_type")))
-    if names is None:
-        return False
-    wanted = {names.activation: "gelu", "position_embedding_type": "absolute", "is_decoder": False}
-    return all(config.get(key, value) == value for key, value in wanted.items())
+    return names is not None and settings(
+        config,
+        **{names.activation: "gelu"},
+        position_embedding_type="absolute",
+        is_decoder=False,
+        add_cross_attention=False,
+        relative_attention_num_buckets=32,
+    )
 
 
-class PackedBert:
-    """The weights of a folder (config.json, model.safetensors) in one type on one device.
-
-    Raises ValueError for a model it does not understand.
-    """
+class PackedBert(Packed):
+    """The weights of a folder (config.json, model.safetensors) in one type on one device."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        from safetensors.torch import load_file
-
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not understands(config):
-            raise ValueError(f"{folder} holds a {config.get('model_type')} model, not one the packed path computes")
         names = _FAMILIES[config["model_type"]]
-        weights = load_file(folder / "model.safetensors")
-        prefix = next(p for p in names.prefixes if f"{p}embeddings.word_embeddings.weight" in weights)
-
-        def take(name: str) -> Tensor:
-            tensor: Tensor = weights[prefix + name]
-            return tensor.to(device=device, dtype=dtype)
-
-        self.device, self.dtype = device, dtype
-        self.dim: int = config[names.dim]
-        self.depth: int = config[names.depth]
-        self.concurrent = device.type == "cpu"
-        self._attention = Attention(config[names.heads], self.dim // config[names.heads], device, dtype)
+        weights = Weights(folder, device, dtype, names.prefixes, "embeddings.word_embeddings.weight")
+        dim, depth, heads = config[names.dim], config[names.depth], config[names.heads]
         eps: float = config.get("layer_norm_eps", 1e-12)
-        # on a CPU the table stays in its file, and only the rows that are asked for are read and converted
-        words = weights[prefix + "embeddings.word_embeddings.weight"]
-        self._words = words if device.type == "cpu" else words.to(device, dtype)
-        self._padding: int | None = config["pad_token_id"] if names is _ROBERTA else None
-        self._places = take("embeddings.position_embeddings.weight")
-        if f"{prefix}embeddings.token_type_embeddings.weight" in weights:
-            self._places = self._places + take("embeddings.token_type_embeddings.weight")[0]
-        self._norm = Norm(take("embeddings.LayerNorm.weight"), take("embeddings.LayerNorm.bias"), eps)
-        self._layers = [_layer(take, f"{names.layers}{i}.", names, eps) for i in range(self.depth)]
-        products = "prepacked" if self._layers[0].qkv.prepacked else "plain"
-        self.computed_by = f"packed rows, {products} products, {self._attention.kernel} attention"
+        bias = by_distance(weights.take(names.bias)) if names.bias else None
+        attention = Attention(heads, dim // heads, device, dtype, bias=bias)
+        self._words = weights.table("embeddings.word_embeddings.weight")
+        self._padding: int | None = config[names.padding] if isinstance(names.padding, str) else names.padding
+        self._places = weights.take("embeddings.position_embeddings.weight")
+        if "embeddings.token_type_embeddings.weight" in weights:
+            self._places = self._places + weights.take("embeddings.token_type_embeddings.weight")[0]
+        self._norm = weights.norm("embeddings.LayerNorm", eps)
+        self._layers = [_layer(weights, f"{names.layers}{i}.", names, eps) for i in range(depth)]
+        super().__init__(weights, dim, depth, self._layers[0].qkv, attention)
 
-    @torch.inference_mode()
-    def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
-        """Return {layer: (M, D)} for ids (M,) of rows with `lengths`."""
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    def _states(self, ids: Tensor, offsets: Int64) -> Iterator[Tensor]:
         places = self._places_of(ids, offsets)
-        attend = self._attention.over(offsets)
+        attend = self.attention.over(offsets)
         h = self._norm(self._words[ids].to(self.dtype), self._places[places])
-        found = {0: h} if 0 in layers else {}
-        for i, layer in enumerate(self._layers, 1):
+        yield h
+        for layer in self._layers:
             a = layer.norm_1(layer.attended(attend(layer.qkv(h))), h)
             h = layer.norm_2(layer.outer(layer.inner(a)), a)
-            if i in layers:
-                found[i] = h
-        return found
+            yield h
 
     def _places_of(self, ids: Tensor, offsets: Int64) -> Tensor:
         """Return int64 (M,): where each token stands in its row."""
@@ -150,19 +148,12 @@ class PackedBert:
         return torch.from_numpy(found).to(self.device)
 
 
-def _layer(take: Callable[[str], Tensor], prefix: str, named: _Names, eps: float) -> _Layer:
-    def product(*names: str, activation: str | None = None) -> Product:
-        weights, biases = ([take(f"{prefix}{name}.{part}") for name in names] for part in ("weight", "bias"))
-        return Product(torch.cat(weights) if weights[1:] else weights[0], torch.cat(biases), activation)
-
-    def norm(name: str) -> Norm:
-        return Norm(take(f"{prefix}{name}.weight"), take(f"{prefix}{name}.bias"), eps)
-
+def _layer(weights: Weights, prefix: str, names: _Names, eps: float) -> _Layer:
     return _Layer(
-        qkv=product(*named.qkv),
-        attended=product(named.attended),
-        norm_1=norm(named.norm_1),
-        inner=product(named.inner, activation="gelu"),
-        outer=product(named.outer),
-        norm_2=norm(named.norm_2),
+        qkv=weights.product(*(prefix + name for name in names.qkv)),
+        attended=weights.product(prefix + names.attended),
+        norm_1=weights.norm(prefix + names.norm_1, eps),
+        inner=weights.product(prefix + names.inner, activation="gelu"),
+        outer=weights.product(prefix + names.outer),
+        norm_2=weights.norm(prefix + names.norm_2, eps),
     )

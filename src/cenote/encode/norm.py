@@ -1,6 +1,7 @@
-"""The norm of a sum, by the one-pass kernel on a CPU and by torch elsewhere.
+"""Norms of packed tokens; that of a sum by the one-pass kernel on a CPU, and by torch elsewhere.
 
 y = LN(x + r) w + b      x, r (M, D)
+y = x / sqrt(mean(x^2) + eps) w
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from cenote.kernels import threads
 
 
 class Norm:
-    """x (M, D), r (M, D) -> (M, D)."""
+    """x (M, D), and r (M, D) where there is one -> (M, D)."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
-        self._weight, self._bias, self._eps = weight.float(), bias.float(), eps
+    def __init__(self, weight: Tensor, bias: Tensor | None, eps: float) -> None:
+        self._weight, self._eps = weight.float(), eps
+        self._bias = torch.zeros_like(self._weight) if bias is None else bias.float()
 
-    def __call__(self, x: Tensor, r: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, r: Tensor | None = None) -> Tensor:
         """Return y."""
-        if x.device.type != "cpu" or len(x) < FEW:
-            h = x.float() + r.float()
+        if r is None or x.device.type != "cpu" or len(x) < FEW:
+            h = x.float() if r is None else x.float() + r.float()
             return F.layer_norm(h, (x.shape[1],), self._weight, self._bias, self._eps).to(x.dtype)
         from cenote.kernels.norms import add_norm
 
@@ -37,3 +39,14 @@ class Norm:
 
         threads.over_ranges(run, len(x), least=256)
         return out
+
+
+class RootNorm:
+    """x (..., D) -> (..., D), by the root of the mean square alone: Zhang & Sennrich, "RMSNorm" (1910.07467)."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight, self._eps = weight.float(), eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return y."""
+        return F.rms_norm(x.float(), (x.shape[-1],), self._weight, self._eps).to(x.dtype)

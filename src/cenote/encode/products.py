@@ -38,6 +38,17 @@ class Product:
         return ACTIVATIONS[self._activation](y) if self._activation else y
 
 
+class Gated:
+    """x (M, D) -> (M, D), y = W_down (f(W_gate x) * W_up x): Shazeer, "GLU variants" (2002.05202)."""
+
+    def __init__(self, gate: Product, up: Product, down: Product) -> None:
+        self._gate, self._up, self._down = gate, up, down
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return y."""
+        return self._down(self._gate(x).mul_(self._up(x)))
+
+
 def _pointwise(x: Tensor, packed: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
     after, exactly = _FUSED[activation]
     found: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, after, [], exactly)
