@@ -26,3 +26,25 @@ def cranfield() -> Path:
     if not data or not (Path(data) / "cranfield").is_dir():
         pytest.skip("CENOTE_DATA does not say where the data is")
     return Path(data) / "cranfield"
+
+
+@pytest.fixture(scope="module")
+def two_machines() -> Iterator[None]:
+    """A Ray cluster of two nodes of one core each, both on this machine; this process is part of it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason="the extra cenote[cluster] is not installed")
+    from ray.cluster_utils import Cluster
+
+    each = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    # a process is started when there is something for it to do
+    config = {"prestart_worker_first_driver": False}
+    head = each | {"include_dashboard": False, "_system_config": config}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(**each, wait=False)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        cluster.wait_for_nodes()
+        yield
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

@@ -52,7 +52,7 @@ def joined(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    begun = {"include_dashboard": False} if address == "local" else {}
+    begun = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address == "local" else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error", **begun)
     except (ConnectionError, ValueError) as error:

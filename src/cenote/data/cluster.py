@@ -8,6 +8,7 @@ This process must be part of the cluster.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -42,6 +43,7 @@ def read_across(found: Iterable[File], text_column: str | None) -> Iterator[tupl
         {"number": n, "path": str(file.path.absolute()), "id": file.id, "named": file.named}
         for n, file in enumerate(files)
     ]
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of every step
     dataset = ray.data.from_items(rows).map_batches(_read, fn_args=(text_column,), batch_size=_FILES)
     dataset.context.execution_options.preserve_order = True
     dataset.context.enable_progress_bars = False
