@@ -75,6 +75,7 @@ def killing() -> Iterator[list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray
 @pytest.mark.usefixtures("two_machines")
 def test_a_cluster_that_loses_a_worker_stores_what_one_process_does(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

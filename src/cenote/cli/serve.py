@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cenote.cli.arguments import Directory
+from cenote.cli.arguments import Directory, Ray
 from cenote.cli.terminal import TERMINAL
 
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
@@ -20,6 +20,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8000,
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="F", help="Ask clients for the token in this file.")
+    ] = None,
+    ray: Ray = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --ray: share the segments out to N processes; default: a machine."),
     ] = None,
 ) -> None:
     """Serve a collection: a page, searches, additions, and embeddings in the shape of OpenAI's interface."""
@@ -35,7 +40,15 @@ def serve(
     def ready(address: str) -> None:
         TERMINAL.message(f"{directory} is served at {address} (stop it with Ctrl-C)")
 
-    run(directory, host, port, token=token, ready=ready)
+    if ray is None:
+        if replicas is not None:
+            raise ValueError(f"--replicas {replicas} needs a cluster; name one with --ray ADDRESS")
+        run(directory, host, port, token=token, ready=ready)
+        return
+    from cenote.serve.cluster import replicated
+
+    with replicated(directory, ray, replicas) as opener:
+        run(directory, host, port, token=token, ready=ready, opener=opener)
 
 
 def installed() -> None:

@@ -20,7 +20,7 @@ from cenote.collection.intake import Batch, Intake, OnSkip
 from cenote.collection.manifest import Manifest
 from cenote.collection.memory import Budget, budget
 from cenote.collection.sizes import Info, measured
-from cenote.collection.snapshot import Found, Snapshot
+from cenote.collection.snapshot import Found, Opener, Snapshot
 from cenote.collection.writer import Writer
 from cenote.data.base import Document, Skipped, Span, heading_at, page_at
 from cenote.index.base import checked_k
@@ -71,13 +71,21 @@ class Collection:
     Several threads may search one object. Made by `create` and `open_collection`; close it, or use it in a `with`.
     """
 
-    def __init__(self, path: Path, *, device: str | None, cache: Encodings | None, report: Report | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str | None,
+        cache: Encodings | None,
+        report: Report | None,
+        opener: Opener = open_index,
+    ) -> None:
         self.path = path
         self.report = report
-        self._device, self._cache = device, cache
+        self._device, self._cache, self._opener = device, cache, opener
         self._lock, self._chains_lock = threading.RLock(), threading.Lock()
         self._chains: dict[str, Chain] = {}
-        self._snapshot = Snapshot.newest(path, open_index)
+        self._snapshot = Snapshot.newest(path, opener)
         if not self._snapshot.manifest.complete:
             self._snapshot.close()
             recipe = self._snapshot.manifest.recipe
@@ -202,7 +210,7 @@ class Collection:
     def refresh(self) -> bool:
         """Move to the newest version; return whether there was a newer one."""
         with self._lock:
-            newest = Snapshot.newest(self.path, open_index)
+            newest = Snapshot.newest(self.path, self._opener)
             if newest.manifest.version == self.version:
                 newest.close()
                 return False
@@ -348,12 +356,14 @@ class Collection:
         return f'Collection("{self.path}", {len(self):,} documents, "{self.recipe}")'
 
 
-def open_collection(path: str | Path, *, device: str | None = None, cache: Encodings | None = None) -> Collection:
-    """Open a collection. The encoder is loaded at the first search.
+def open_collection(
+    path: str | Path, *, device: str | None = None, cache: Encodings | None = None, opener: Opener = open_index
+) -> Collection:
+    """Open a collection. The encoder is loaded at the first search. opener: what opens the index of all segments.
 
     Raises ValueError where there is none, or one whose building was interrupted; CorruptIndex where a file is damaged.
     """
-    return Collection(Path(path), device=device, cache=cache, report=None)
+    return Collection(Path(path), device=device, cache=cache, report=None, opener=opener)
 
 
 def _hit(one: Found, span: Span | None, document: Document, scores: dict[str, float]) -> Hit:

@@ -13,6 +13,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from cenote.collection.snapshot import Opener
+from cenote.index.opening import open_index
 from cenote.serve import limits
 from cenote.serve.asgi import application
 from cenote.serve.gate import LOOPBACK
@@ -23,12 +25,20 @@ _FINISH_SECONDS = 30
 _BACKLOG = 128
 
 
-def run(directory: str | Path, host: str, port: int, *, token: str | None, ready: Callable[[str], None]) -> None:
-    """Serve a collection until SIGTERM or SIGINT; `ready` is told the address once it answers.
+def run(
+    directory: str | Path,
+    host: str,
+    port: int,
+    *,
+    token: str | None,
+    ready: Callable[[str], None],
+    opener: Opener = open_index,
+) -> None:
+    """Serve a collection until SIGTERM or SIGINT; `ready` is told the address once it answers. opener: see `Service`.
 
     Raises ValueError where there is no collection, or the address cannot be had.
     """
-    with Service(directory) as service, bound(host, port) as listening:
+    with Service(directory, opener) as service, bound(host, port) as listening:
         service.warm()
         hosts = LOOPBACK | {_shown(host)} if token is None and loopback(host) else None
         listen(application(service, token=token, hosts=hosts), listening, host, ready)

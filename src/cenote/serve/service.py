@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from cenote.collection import Info, open_collection
+from cenote.collection.snapshot import Opener
+from cenote.index.opening import open_index
 from cenote.serve import explaining, limits
 from cenote.serve.batching import Batcher
 from cenote.serve.encoding import Encode, Encoded, encoded
@@ -25,14 +27,14 @@ T = TypeVar("T")
 
 
 class Service:
-    """Answers searches, encodings and changes; use it in a `with`.
+    """Answers searches, encodings and changes; use it in a `with`. opener: what opens the index that is searched.
 
     Raises ValueError where there is no collection at `path`, CorruptIndex where it is damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, opener: Opener = open_index) -> None:
         self.metrics = Metrics()
-        self._reading, self._writing = open_collection(path), open_collection(path)
+        self._reading, self._writing = open_collection(path, opener=opener), open_collection(path)
         self._searcher = Searcher(self._reading)
         writer = Writer(self._writing)
         self._searches: Batcher[Search, Found] = Batcher(
