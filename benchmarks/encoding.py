@@ -1,10 +1,10 @@
 """Encoding: 1,024 texts of mixed lengths with all-MiniLM-L6-v2.
 
 The texts are docstrings of Python's own library, 16 to 240 tokens long. The ratio of a row is its whole time against
-that of cenote, tokenising included. The *share* of cenote is the time of the bare matrix products against its whole time:
-what any encoder must multiply, all tokens in batches of one shape, one thread a batch, and nothing else, which is the
-most that this machine allows; they are timed behind every turn, in the same process. The *least cosine* is that of all
-texts to what sentence-transformers computes in fp32. Types that this CPU does not multiply natively are left out.
+that of cenote, tokenising included. The *share* of cenote is the time of the bare matrix products against its whole
+time: what any encoder must multiply, all tokens in batches of one shape, one thread a batch, and nothing else, which is
+the most that this machine allows; they are timed behind every turn, in the same process. The *least cosine* is that of
+all texts to what sentence-transformers computes in fp32. Types that this CPU does not multiply natively are left out.
 """
 
 from __future__ import annotations
