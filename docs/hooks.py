@@ -1,11 +1,15 @@
 """What the documentation reads out of the code instead of having it typed: words, commands, papers, the reference.
 
-A page says `<!-- words -->`, `<!-- commands -->` or `<!-- papers -->` where the table goes.
+A page says `<!-- words -->`, `<!-- commands -->`, `<!-- papers -->` or `<!-- gallery -->` where these go.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
+import sys
+import textwrap
+import tomllib
 import types
 import typing
 from collections.abc import Iterator
@@ -16,6 +20,7 @@ from cenote import registry
 from cenote.claims.papers import papers, result
 
 PACKAGE = Path(registry.__file__).parent
+HERE = Path(__file__).parent
 KINDS = {
     "chunker": ("Chunkers", "documents to texts"),
     "encoder": ("Encoders", "texts to the states of their tokens, or to counted words"),
@@ -35,6 +40,8 @@ OTHERS = {
     "classifier": ("Classifiers", "words to logits of classes"),
 }
 """What is known of those; a kind that is not here goes by its own name."""
+_BACK, _BACK_RATIO, _PEER, _PEER_BACK = "and back, ms", "and back, ratio", "of cenote's", "and back"
+"""What the bench of poolers calls them."""
 _CLAIM = {None: "not decided here", True: "shows here", False: "does not show here"}
 
 
@@ -154,7 +161,78 @@ def _check(slug: str) -> str:
     )
 
 
-TABLES = {"<!-- words -->": words, "<!-- commands -->": commands, "<!-- papers -->": paper_table}
+GALLERY = ("pool", "adapter", "window", "map")
+"""The kinds of poolers, in the order of the gallery."""
+RESULTS = HERE.parent / "benchmarks" / "results" / "poolers.json"
+
+
+def gallery() -> str:
+    """Return a section a pooler: what its module says it computes, its picture, when to use it, and what it costs."""
+    when = tomllib.loads((HERE / "gallery.toml").read_text(encoding="utf-8"))
+    costs = json.loads(RESULTS.read_text())["contests"] if RESULTS.exists() else []
+    parts = []
+    for kind in GALLERY:
+        shown = [row for row in registry.rows(kind) if row.built and row.gives != "multi"]
+        parts += [f"## {(KINDS | OTHERS)[kind][0]}"]
+        parts += ["\n\n".join(_pooler(row, when.get(kind, {}).get(row.word), costs)) for row in shown]
+    return "\n\n".join(parts)
+
+
+def _pooler(row: registry.Row, when: str | None, costs: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"### {row.word} {{ #{row.kind}-{row.word} }}"
+    notes = [f"{row.about[:1].upper()}{row.about[1:]}."] + ["*Trained.*"] * row.trained
+    notes += [f"[Paper {row.paper}](papers.md#paper-{row.paper})."] * (row.paper is not None)
+    yield " ".join(notes)
+    said = inspect.getdoc(sys.modules[row.load().__module__]) or ""
+    equation = [one for one in said.split("\n\n")[1:] if one.startswith(("    ", "y = ", "y_d = "))]
+    yield (
+        "```text\n" + textwrap.dedent("\n\n".join(equation)) + "\n```"
+        if equation
+        else _first(inspect.getdoc(row.load()))
+    )
+    for picture in sorted((HERE / "images" / "gallery").glob(f"{row.kind}-{row.word}.*")):
+        yield f"![{row.word}: {row.about}](images/gallery/{picture.name})"
+    if when:
+        yield f"**When.** {when}"
+    if cost := "\n".join(_costs(row, costs)):
+        yield f"| measured | forward | with gradients | beside peers |\n|---|---:|---:|---|\n{cost}"
+
+
+def _first(said: str | None) -> str:
+    """Return the first paragraph of what a class says of itself."""
+    return (said or "").split("\n\n")[0]
+
+
+def _costs(row: registry.Row, contests: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line a contest that the pooler was in."""
+    for contest in contests:
+        if contest["title"].startswith("windows") != (row.kind == "window"):
+            continue
+        first = contest["rows"][0]
+        for found in contest["rows"] if row.kind in ("pool", "window") else ():
+            if found["name"] != row.word:
+                continue
+            peers = [one for one in contest["rows"] if one["name"].startswith(f"{row.word}, ")]
+            beside = [
+                f"{one['name'].partition(', ')[2]} takes {one['told'][_PEER]:.2g}×, with gradients "
+                f"{one['told'][_PEER_BACK]:.2g}×"
+                for one in peers
+            ]
+            back = found["told"]
+            yield _line(
+                contest["title"],
+                f"{found['median'] * 1e3:.2f} ms ({found['median'] / first['median']:.1f}×)",
+                f"{back[_BACK]:.2f} ms ({back.get(_BACK_RATIO, 1):.1f}×)",
+                "; ".join(beside),
+            )
+
+
+TABLES = {
+    "<!-- words -->": words,
+    "<!-- commands -->": commands,
+    "<!-- papers -->": paper_table,
+    "<!-- gallery -->": gallery,
+}
 
 
 def packages() -> list[str]:

@@ -42,8 +42,27 @@ def test_every_command_and_every_paper_has_a_row(hooks: ModuleType) -> None:
     assert [one.title for one in papers() if one.title not in listed] == []
 
 
+def test_every_pooler_is_in_the_gallery_with_what_it_computes_its_picture_and_when_to_use_it(hooks: ModuleType) -> None:
+    shown = [row for kind in hooks.GALLERY for row in registry.rows(kind) if row.built and row.gives != "multi"]
+    sections = {part.split("#", 1)[1].split(" ")[0]: part for part in hooks.gallery().split("\n### ")[1:]}
+    for row in shown:
+        said = sections[f"{row.kind}-{row.word}"]
+        assert "```text\n" in said or row.kind == "adapter", f"the module of {row.word} opens with no equation"
+        assert "**When.** " in said, f"say in docs/gallery.toml when to use {row.word}"
+        assert f"images/gallery/{row.kind}-{row.word}." in said or row.word == "dynamic-kmax", (
+            "draw_gallery.py draws it"
+        )
+
+
+def test_every_picture_of_the_gallery_is_of_a_pooler_and_all_are_small() -> None:
+    pictures = list((ROOT / "docs" / "images" / "gallery").iterdir())
+    known = {f"{row.kind}-{row.word}" for row in registry.rows()}
+    assert {one.stem for one in pictures} <= known
+    assert sum(one.stat().st_size for one in pictures) < 1_500_000
+
+
 def test_a_row_has_as_many_cells_as_its_table(hooks: ModuleType) -> None:
-    for text in (hooks.words(), hooks.commands(), hooks.paper_table()):
+    for text in (hooks.words(), hooks.commands(), hooks.paper_table(), hooks.gallery()):
         for table in text.split("\n\n"):
             rows = [line for line in table.splitlines() if line.startswith("|")]
             assert len({line.replace("\\|", "").count("|") for line in rows}) <= 1, table
