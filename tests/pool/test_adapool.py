@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cenote import registry
 from cenote.pool.adapool import AdaPool, Query
@@ -214,3 +215,27 @@ def test_shapes_that_do_not_belong_together_are_refused() -> None:
 def test_there_are_as_many_neighbours_as_are_asked_for(k: int) -> None:
     with pytest.raises(ValueError, match="k must be at least 1 and below size=64"):
         knn_centroid(2, k, size=64)
+
+
+def test_the_released_way_around_flash_attention_puts_heads_back_in_the_wrong_order_and_ours_does_not() -> None:
+    # it scales by sqrt(D) too, and takes (tokens, heads) for (heads, tokens) when it puts heads together
+    torch.manual_seed(0)
+    heads, width, several = 3, 4, 2
+    x = torch.randn(1, 7, heads * width, dtype=torch.float64)
+    project = torch.randn(3, heads * width, heads * width, dtype=torch.float64)
+    queries, keys, values = (
+        (tokens @ one).view(1, -1, heads, width).transpose(1, 2)
+        for tokens, one in zip((x[:, :several], x, x), project, strict=True)
+    )
+    flash = F.scaled_dot_product_attention(queries, keys, values)
+    released = (queries @ keys.mT / (heads * width) ** 0.5).softmax(-1) @ values
+    scaled = (queries @ keys.mT / width**0.5).softmax(-1) @ values
+    torch.testing.assert_close(scaled, flash)
+    assert not torch.allclose(released, flash)
+    merged, wrong = scaled.transpose(1, 2).reshape(1, several, -1), scaled.reshape(1, several, -1)
+    assert not torch.allclose(wrong, merged)
+    for i in range(several):
+        pooler = AdaPool(heads * width, heads, i, residual=False).double()
+        pooler.attention.in_proj_weight.data = project.mT.flatten(0, 1)
+        nn.init.eye_(pooler.attention.out_proj.weight)
+        torch.testing.assert_close(pooler(x), merged[:, i])

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from cenote import registry
 from cenote.pool import IDW, AdaUnPool, Dice, ExpAda, ExpAdaPool, Max, Mean, Min, Pooler, SoftPool, Windows
 from cenote.pool.dice import dice
+from cenote.pool.mixed import mix
 
 MAP = torch.randn(2, 3, 6, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 X = torch.randn(4, 7, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -253,3 +254,34 @@ def test_weights_of_another_map_are_refused() -> None:
 def test_the_mean_is_pooled_from_where_all_distances_are_alike() -> None:
     x = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])
     assert torch.equal(IDW()(x), Mean()(x))
+
+
+def test_a_clamped_share_as_released_has_no_slope_where_a_sigmoid_has_one() -> None:
+    # drawn from N(0, 1) and clamped, half of the released shares start at 0, and those never move
+    torch.manual_seed(0)
+    most, mean = torch.randn(2, 5, dtype=torch.float64).sort(0, descending=True).values
+    drawn = torch.tensor([-0.7, 1.9], dtype=torch.float64, requires_grad=True)
+    released = torch.lerp(mean, most, drawn.clamp(0, 1)[:, None]).sum()
+    assert torch.equal(torch.autograd.grad(released, drawn)[0], torch.zeros(2, dtype=torch.float64))
+    assert (torch.autograd.grad(mix(drawn[:, None], most, mean).sum(), drawn)[0] > 0).all()
+
+
+def test_windows_begin_where_torchs_do_and_not_half_a_kernel_before_as_released() -> None:
+    pool = ExpAdaPool(3, 2, out_size=(3,)).double()
+    x = torch.randn(1, 2, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    out = pool(x)
+    assert isinstance(out, torch.Tensor)
+    torch.testing.assert_close(out[:, :, :1], ExpAdaPool(3, 2, out_size=(1,)).double()(x[:, :, :3]))
+    shifted = ExpAdaPool(3, 2, 1, out_size=(4,)).double()(x)  # from -1, the cell beyond the border left out
+    assert isinstance(shifted, torch.Tensor)
+    assert not torch.isclose(out[:, :, 0], shifted[:, :, 0]).any()
+
+
+def test_each_channel_has_weights_of_its_own_where_the_released_map_keeps_the_last_one_alone() -> None:
+    pool = ExpAdaPool(2, out_size=(3,)).double()
+    x = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y, weights = pool(x, return_weights=True)
+    assert weights.shape == x.shape
+    torch.testing.assert_close(F.avg_pool1d(weights * x, 2) * 2, y)
+    released = weights[:, -1:].expand_as(weights)
+    assert not torch.isclose(F.avg_pool1d(released * x, 2) * 2, y)[:, :-1].any()

@@ -133,3 +133,16 @@ def test_its_weights_are_derived() -> None:
 def test_what_cannot_be_pooled_with_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SimPool(8, **given)  # type: ignore[arg-type]
+
+
+def test_heads_with_a_power_are_merged_and_not_left_beside_each_other_as_released() -> None:
+    # the release multiplies (heads, 1, tokens) with (heads, tokens, width of a head) and never puts the heads together
+    pooler = SimPool(8, 2, 1.25).double()
+    out = pooler(X)
+    weights = pooler.weights(X, torch.ones(X.shape[:2], dtype=torch.bool))
+    values = pooler.norm(X)
+    values = (values - values.amin((1, 2), keepdim=True) + pooler.eps).view(*X.shape[:2], 2, 4).transpose(1, 2)
+    released = (weights[:, :, None] @ values.pow(1.25)).pow(1 / 1.25)
+    assert released.shape == (len(X), 2, 1, 4)
+    assert out.shape == (len(X), 8)
+    torch.testing.assert_close(out, released.transpose(1, 2).flatten(1))

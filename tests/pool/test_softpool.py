@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
-from cenote.pool import Max, Mean, SoftPool
+from cenote.pool import Max, Mean, SoftPool, Windows
 
 X = torch.randn(4, 9, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 MASK = torch.rand(4, 9, generator=torch.Generator().manual_seed(1)) < 0.6
@@ -61,3 +62,17 @@ def test_the_gradient_is_the_one_derived_by_hand() -> None:
 def test_a_temperature_is_above_zero(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be greater than 0"):
         SoftPool(temperature)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 2), (8, 3, 2), (9, 2, 3)])
+def test_there_are_as_many_windows_as_torch_has_and_not_one_a_stride_as_released(
+    size: int, kernel: int, stride: int
+) -> None:
+    # the released kernel counts size // stride windows, of which the last reach beyond the map when kernel > stride
+    x = torch.randn(2, 3, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    out = Windows(SoftPool(), kernel, stride)(x)
+    powers = x.exp()
+    expected = F.avg_pool1d(powers * x, kernel, stride) / F.avg_pool1d(powers, kernel, stride)
+    torch.testing.assert_close(out, expected)
+    reached = (size // stride - 1) * stride + kernel
+    assert (out.shape[-1] != size // stride) == (reached > size)

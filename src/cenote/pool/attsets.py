@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import masked_softmax, segment_powers, segment_sum, wide
+from cenote.kernels.segments import masked_softmax, masked_softmean, segment_softmean, wide
 from cenote.pool.base import Empty, Pooler
 
 
@@ -34,12 +34,11 @@ class AttSets(Pooler):
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Sum a x over the kept tokens."""
         x = x.masked_fill(~mask[:, :, None], 0)
-        return (masked_softmax(self.score(x), mask[:, :, None], 1) * x).sum(1)
+        return masked_softmean(x, mask, self.score(x))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Sum a x over each segment."""
-        powers = segment_powers(self.score(x), offsets)
-        return segment_sum(powers * x, offsets) / segment_sum(powers, offsets)
+        return segment_softmean(x, offsets, self.score(x))
 
 
 class AttSetsOfMaps(nn.Module):

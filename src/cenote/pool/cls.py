@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.pool.by_position import ByPosition
+from cenote.pool.at_place import AtPlace
 
 
-class Cls(ByPosition):
+class Cls(AtPlace):
     """(B, N, D) -> (B, D)."""
 
-    order = "ordered"
+    def place(self, mask: Tensor) -> Tensor:
+        """Return the first kept place."""
+        return mask.int().argmax(1)
 
-    def weight(self, place: Tensor, count: Tensor) -> Tensor:
-        """Return 1 for the first token, else 0."""
-        return (place == 0).to(place.dtype)
+    def place_in_segments(self, offsets: Tensor) -> Tensor:
+        """Return where each segment starts."""
+        return offsets[:-1]

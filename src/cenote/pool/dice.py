@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cenote.kernels.segments import lowered, segment_ids, segment_mean, segment_softmax, segment_sum
+from cenote.kernels.segments import masked_softmean, masked_sum, segment_ids, segment_mean, segment_softmean
 from cenote.pool.base import Empty, Pooler
 
 Similarity = Literal["channel", "vector"]
@@ -32,15 +32,14 @@ class Dice(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens."""
-        kept = mask[:, :, None]
-        x = torch.where(kept, x, 0)
-        mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
-        return (lowered(dice(x, mean, self.similarity, -1), kept, 1).softmax(1) * x).sum(1)
+        x = torch.where(mask[:, :, None], x, 0)  # a token left out must not spoil the gradient of the mean
+        mean = masked_sum(x, mask) / mask.sum(1, keepdim=True).clamp(min=1)
+        return masked_softmean(x, mask, dice(x, mean[:, None], self.similarity, -1).expand_as(x))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""
         mean = segment_mean(x, offsets)[segment_ids(offsets)]
-        return segment_sum(segment_softmax(dice(x, mean, self.similarity, -1), offsets) * x, offsets)
+        return segment_softmean(x, offsets, dice(x, mean, self.similarity, -1).expand_as(x))
 
 
 def check_similarity(similarity: Similarity) -> Similarity:

@@ -13,7 +13,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import first_kept, segment_ids, segment_max, segment_mean
+from cenote.kernels.segments import (
+    masked_logsumexp,
+    masked_max,
+    masked_sum,
+    segment_ids,
+    segment_logsumexp,
+    segment_max,
+    segment_sum,
+)
 from cenote.pool.base import Empty, Pooler
 
 NEAREST_TO_ZERO = 1e-3
@@ -42,43 +50,36 @@ class GeM(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the generalised mean of the kept tokens per channel."""
-        # what is left out is no extreme, and of no weight
-        x = torch.where(mask[:, :, None], x, first_kept(x, mask)[:, None])
-        weights = mask / mask.sum(1, keepdim=True).clamp(min=1).to(x.dtype)
-        sizes = self._sizes(x)
-        extreme = self._extreme(sizes.amax(1), sizes.amin(1)) if x.shape[1] else x.sum(1) + 1
-        powers = self._powers(x, sizes / extreme[:, None])
-        return self._root(torch.einsum("bn,bnd->bd", weights, powers), extreme, mask.any(1))
+        x, counts = torch.where(mask[:, :, None], x, 1), mask.sum(1, keepdim=True)
+        logs = self._logs(x)
+        if not self.signed:
+            return self._root(masked_logsumexp(logs, mask), counts)
+        most = masked_max(logs.detach(), mask)
+        powers = (logs - most[:, None]).exp() * x.sign()
+        return self._signed_root(most, masked_sum(powers, mask), counts)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the generalised mean of each segment per channel."""
-        sizes, some = self._sizes(x), offsets.diff() > 0
-        extreme = self._extreme(segment_max(sizes, offsets), -segment_max(-sizes, offsets))
-        extreme = extreme.masked_fill(~some[:, None], 1)
-        powers = self._powers(x, sizes / extreme.index_select(0, segment_ids(offsets)))
-        return self._root(segment_mean(powers, offsets), extreme, some)
-
-    def _sizes(self, x: Tensor) -> Tensor:
-        return (x.abs() if self.signed else x).clamp(min=self.eps)
-
-    def _extreme(self, most: Tensor, least: Tensor) -> Tensor:
-        """Return what sizes are divided by, so that no power overflows and the greatest power is 1.
-
-        A generalised mean of c x is c times that of x, so no gradient need pass here.
-        """
-        return torch.where(self._exponents(most.shape[-1]) > 0, most, least).detach()
-
-    def _powers(self, x: Tensor, sizes: Tensor) -> Tensor:
-        powers = sizes.pow(self._exponents(x.shape[-1]))
-        return powers * x.sign() if self.signed else powers
-
-    def _root(self, mean: Tensor, extreme: Tensor, some: Tensor) -> Tensor:
-        mean = mean.masked_fill(~some[:, None], 1)  # a root of nothing has no slope
-        root = 1 / self._exponents(mean.shape[-1])
+        logs, counts = self._logs(x), offsets.diff()[:, None]
         if not self.signed:
-            return extreme * mean.pow(root)
-        # nor has one of powers that cancel
-        return extreme * mean.sign() * mean.abs().clamp(min=torch.finfo(mean.dtype).tiny).pow(root)
+            return self._root(segment_logsumexp(logs, offsets), counts)
+        most = segment_max(logs.detach(), offsets)
+        powers = (logs - most.index_select(0, segment_ids(offsets))).exp() * x.sign()
+        return self._signed_root(most, segment_sum(powers, offsets), counts)
+
+    def _logs(self, x: Tensor) -> Tensor:
+        """Return the logarithms of the powers: so none overflows, and a power of a power costs a product."""
+        sizes = (x.abs() if self.signed else x).clamp(min=self.eps)
+        return sizes.log() * self._exponents(x.shape[-1])
+
+    def _root(self, log_sum: Tensor, counts: Tensor) -> Tensor:
+        logs: Tensor = log_sum - counts.clamp(min=1).to(log_sum.dtype).log()
+        return (logs / self._exponents(logs.shape[-1])).exp()
+
+    def _signed_root(self, most: Tensor, total: Tensor, counts: Tensor) -> Tensor:
+        # a root of powers that cancel has no slope
+        size = total.abs().clamp(min=torch.finfo(total.dtype).tiny)
+        return total.sign() * self._root(most + size.log(), counts)
 
     def _exponents(self, dim: int) -> Tensor:
         """Return p, one a channel; the exponents stand for groups of as many neighbours."""

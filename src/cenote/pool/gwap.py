@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum
+from cenote.kernels.segments import masked_softmax, masked_weighted_sum, segment_softmax, segment_weighted_sum
 from cenote.pool.base import Empty, Pooler
 
 Activation = Literal["sigmoid", "softplus", "exp"]
@@ -50,11 +50,12 @@ class GWAP(Pooler):
         """Return the weighted mean of the kept tokens."""
         x = torch.where(mask[:, :, None], x, 0)
         logs = log_weight(self.score(x), self.act)
-        return torch.einsum("bn,bnd->bd", masked_softmax(logs.squeeze(-1), mask, 1), x)
+        return masked_weighted_sum(masked_softmax(logs.squeeze(-1), mask, 1), x, mask)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""
-        return segment_sum(segment_softmax(log_weight(self.score(x), self.act), offsets) * x, offsets)
+        weights = segment_softmax(log_weight(self.score(x), self.act), offsets)
+        return segment_weighted_sum(weights.squeeze(-1), x, offsets)
 
 
 def scorer(dim: int, scores: int, hidden: int | None) -> nn.Sequential:

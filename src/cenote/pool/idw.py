@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cenote.kernels.segments import masked_softmax, segment_ids, segment_mean, segment_softmax, segment_sum
+from cenote.kernels.segments import masked_softmax, segment_ids, segment_mean, segment_softmax, segment_weighted_sum
 from cenote.pool.base import Empty, Pooler
 
 
@@ -50,7 +50,8 @@ class IDW(Pooler):
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""
         apart = x - segment_mean(x, offsets)[segment_ids(offsets)]
-        return segment_sum(segment_softmax(self._log_weights(apart)[:, None], offsets) * x, offsets)
+        weights = segment_softmax(self._log_weights(apart)[:, None], offsets)
+        return segment_weighted_sum(weights.squeeze(-1), x, offsets)
 
     def _log_weights(self, apart: Tensor) -> Tensor:
         """Return -p log d of differences (…, D); for no distance at all, what no other distance reaches."""

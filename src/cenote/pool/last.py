@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.pool.by_position import ByPosition
+from cenote.pool.at_place import AtPlace
 
 
-class Last(ByPosition):
+class Last(AtPlace):
     """(B, N, D) -> (B, D)."""
 
-    order = "ordered"
+    def place(self, mask: Tensor) -> Tensor:
+        """Return the last kept place."""
+        return mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
 
-    def weight(self, place: Tensor, count: Tensor) -> Tensor:
-        """Return 1 for the last token, else 0."""
-        return (place == count - 1).to(place.dtype)
+    def place_in_segments(self, offsets: Tensor) -> Tensor:
+        """Return where each segment ends."""
+        return offsets[1:] - 1

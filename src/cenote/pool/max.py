@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.kernels.segments import segment_max
+from cenote.kernels.segments import masked_max, segment_max
 from cenote.pool.base import Pooler
 
 
@@ -18,10 +18,7 @@ class Max(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the greatest kept value per channel, zeros for an empty row."""
-        if not x.shape[1]:  # the greatest of nothing is an error in torch
-            return x.sum(1)
-        greatest = x.masked_fill(~mask[:, :, None], -float("inf")).amax(1)
-        return greatest.masked_fill(~mask.any(1)[:, None], 0)
+        return masked_max(x, mask)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the greatest value of each segment per channel."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.pool.by_position import ByPosition
+from cenote.pool.by_count import ByCount
 
 
-class Mean(ByPosition):
+class Mean(ByCount):
     """(B, N, D) -> (B, D)."""
 
-    def weight(self, place: Tensor, count: Tensor) -> Tensor:
+    def weight(self, count: Tensor) -> Tensor:
         """Return 1 / n."""
         return 1 / count

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cenote.kernels.segments import masked_softmax, segment_softmax, segment_sum
+from cenote.kernels.segments import masked_softmax, segment_softmax, segment_weighted_sum
 from cenote.pool.base import Empty, Pooler
 
 
@@ -44,4 +44,4 @@ class MILAttention(Pooler):
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Sum a x over each segment."""
-        return segment_sum(segment_softmax(self.scores(x), offsets) * x, offsets)
+        return segment_weighted_sum(segment_softmax(self.scores(x), offsets).squeeze(-1), x, offsets)

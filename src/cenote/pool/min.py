@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.pool.max import Max
+from cenote.kernels.segments import masked_min, segment_min
+from cenote.pool.base import Pooler
 
 
-class Min(Max):
+class Min(Pooler):
     """(B, N, D) -> (B, D)."""
+
+    scaling = "max"
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the least kept value per channel, zeros for an empty row."""
-        return -super().padded(-x, mask)
+        return masked_min(x, mask)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the least value of each segment per channel."""
-        return -super().packed(-x, offsets)
+        return segment_min(x, offsets)

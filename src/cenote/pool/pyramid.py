@@ -44,12 +44,21 @@ class Pyramid(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool each part of the kept tokens."""
-        place, count = mask.cumsum(1) - 1, mask.sum(1, keepdim=True)
+        rows, tokens = mask.shape
+        if not mask.numel():
+            return x.new_zeros(rows, self.out_dim(x.shape[-1]))
+        kept_first = (~mask).int().argsort(dim=1, stable=True)
+        count, first = mask.sum(1)[:, None, None], torch.arange(rows, device=x.device)[:, None, None] * tokens
         parts = []
         for n in self.levels:
-            for i in range(n):
-                inside = mask & (place >= i * count // n) & (place < _ceil((i + 1) * count, n))
-                parts.append(self.part.padded(x, inside))
+            i = torch.arange(n, device=x.device)[:, None]
+            nth = i * count // n + torch.arange(
+                min(tokens, tokens // n + 2), device=x.device
+            )  # (B, n, tokens of a part)
+            inside = (nth < _ceil((i + 1) * count, n)).flatten(0, 1)
+            at = first + kept_first.gather(1, nth.clamp(max=tokens - 1).flatten(1)).view_as(nth)
+            each = x.flatten(0, 1).index_select(0, at.flatten()).view(*inside.shape, x.shape[-1])
+            parts.append(self.part.padded(each, inside).view(rows, -1))
         return torch.cat(parts, dim=1)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:

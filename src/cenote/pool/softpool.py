@@ -8,10 +8,9 @@ maps: `Windows(SoftPool(), 2)`.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from cenote.kernels.segments import lowered, segment_softmax, segment_sum
+from cenote.kernels.segments import masked_softmean, segment_softmean
 from cenote.pool.base import Empty, Pooler
 
 
@@ -29,10 +28,11 @@ class SoftPool(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens per channel."""
-        kept = mask[:, :, None]
-        scores = x if self.temperature == 1 else x / self.temperature
-        return (lowered(scores, kept, 1).softmax(1) * torch.where(kept, x, 0)).sum(1)
+        return masked_softmean(x, mask, self._scores(x))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment per channel."""
-        return segment_sum(segment_softmax(x / self.temperature, offsets) * x, offsets)
+        return segment_softmean(x, offsets, self._scores(x))
+
+    def _scores(self, x: Tensor) -> Tensor | None:
+        return None if self.temperature == 1 else x / self.temperature

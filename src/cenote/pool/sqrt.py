@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cenote.pool.by_position import ByPosition
+from cenote.pool.by_count import ByCount
 
 
-class Sqrt(ByPosition):
+class Sqrt(ByCount):
     """(B, N, D) -> (B, D)."""
 
     scaling = "none"
 
-    def weight(self, place: Tensor, count: Tensor) -> Tensor:
+    def weight(self, count: Tensor) -> Tensor:
         """Return 1 / sqrt(n)."""
         return count.rsqrt()

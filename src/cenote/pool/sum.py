@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cenote.pool.by_position import ByPosition
+from cenote.pool.by_count import ByCount
 
 
-class Sum(ByPosition):
+class Sum(ByCount):
     """(B, N, D) -> (B, D)."""
 
     scaling = "sum"
 
-    def weight(self, place: Tensor, count: Tensor) -> Tensor:
+    def weight(self, count: Tensor) -> Tensor:
         """Return 1."""
         return torch.ones_like(count)

@@ -1,0 +1,35 @@
+"""Poolers that add the tokens up and scale the sum by how many there are.
+
+    y = w(n) sum_n x_n        n the number of kept tokens
+
+A subclass is the one line that is its w.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from cenote.kernels.segments import masked_sum, segment_sum
+from cenote.pool.base import Pooler
+
+
+class ByCount(Pooler):
+    """(B, N, D) -> (B, D)."""
+
+    @abstractmethod
+    def weight(self, count: Tensor) -> Tensor:
+        """Return w for rows of `count` kept tokens, float and at least 1."""
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return float32 (B, N), zero where the mask leaves a token out."""
+        return mask * self.weight(mask.sum(1, keepdim=True).clamp(min=1).float())
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Scale the sum of the kept tokens."""
+        return masked_sum(x, mask) * self.weight(mask.sum(1, keepdim=True).clamp(min=1).to(x.dtype))
+
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Scale the sum of each segment."""
+        return segment_sum(x, offsets) * self.weight(offsets.diff().clamp(min=1)[:, None].to(x.dtype))
