@@ -1,7 +1,8 @@
 """A contest: the same work done by several contestants in turn, each in a process of its own; the median counts.
 
 A process of its own, because two libraries may not share their thread pools, memory or imports; in turn, because a
-machine's speed drifts; held ready between its turns, because setting up is not what is measured.
+machine's speed drifts; held ready between its turns, because setting up is not what is measured. Contestants that are
+all computed by one library may share a process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,8 @@ class Contest:
 
     contestants: {name: setup}, the first being ours or what the others are measured against. A setup is a function of
     the module that calls `contest`, named with its arguments, that returns the turn. A setup that raises ImportError
-    is left out and named. warm: whether a turn that does not count comes first.
+    is left out and named. warm: whether a turn that does not count comes first. together: whether all of them share
+    this process.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Contest:
     repeats: int = 5
     note: str = ""
     warm: bool = True
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,29 @@ class _Process:
         return answer
 
 
+class _Here:
+    """A contestant held ready in this process."""
+
+    def __init__(self, name: str, setup: Callable[..., Turn], given: tuple[Any, ...]) -> None:
+        self.name, self.missing = name, None
+        try:
+            self._turn = setup(*given)
+        except ImportError as error:
+            self.missing = str(error)
+
+    def turn(self) -> dict[str, float]:
+        start = time.perf_counter()
+        told = self._turn()
+        return {"_seconds": time.perf_counter() - start} | dict(told or {})
+
+    def end(self) -> None:
+        """Nothing is left to end."""
+
+
 def run(contest: Contest, repeats: int | None = None) -> Result:
     """Hold the contest: one turn each to warm up where it wants that, then `repeats` rounds."""
-    processes = [_Process(name, given[0], tuple(given[1:])) for name, given in contest.contestants.items()]
+    held = _Here if contest.together else _Process
+    processes = [held(name, given[0], tuple(given[1:])) for name, given in contest.contestants.items()]
     ready = [process for process in processes if process.missing is None]
     seconds: dict[str, list[float]] = {process.name: [] for process in ready}
     told: dict[str, dict[str, float]] = {}
