@@ -90,7 +90,7 @@ class Attention:
 
         borders = torch.from_numpy(offsets.astype(np.int32))
         most = int(np.diff(offsets).max(initial=0))
-        window = tuple(-1 if limit is None else limit for limit in (self.before, self.after))
+        window = (-1 if self.before is None else self.before, -1 if self.after is None else self.after)
 
         def attend(qkv: Tensor) -> Tensor:
             at = borders.to(qkv.device, non_blocking=True)
@@ -128,10 +128,11 @@ class Attention:
 
         return attend
 
-    def parts(self, qkv: Tensor, axis: int) -> tuple[Tensor, ...]:
+    def parts(self, qkv: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, (..., H or G, d)."""
-        heads = qkv.unflatten(axis, (-1, self.width))
-        return heads.split([self.heads, self.key_heads, self.key_heads], axis)
+        heads = qkv.view(*qkv.shape[:-1], -1, self.width)
+        q, k, v = torch.split(heads, [self.heads, self.key_heads, self.key_heads], axis)
+        return q, k, v
 
     def _pieces(self, length: int) -> Iterator[tuple[slice, slice, Tensor | None]]:
         """Yield (queries, the keys they see, their mask) of what a row of this length is computed in."""

@@ -47,7 +47,7 @@ class Rotary:
         return lambda x: self._plain(x, *here)
 
     def _plain(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        turned = x[:, : 2 * cos.shape[2] * self._heads].unflatten(1, (self._heads, 2, -1))
+        turned = x[:, : 2 * cos.shape[2] * self._heads].view(len(x), self._heads, 2, -1)
         a, b = turned.float().unbind(2)
         turned.copy_(torch.stack([a * cos - b * sin, b * cos + a * sin], 2))
         return x

@@ -51,11 +51,12 @@ class Weights:
 
     def take(self, name: str) -> Tensor:
         """Return a tensor."""
-        return self._held[self._prefix + name].to(device=self.device, dtype=self.dtype)
+        tensor: Tensor = self._held[self._prefix + name]
+        return tensor.to(device=self.device, dtype=self.dtype)
 
     def table(self, name: str) -> Tensor:
         """Return a table whose rows are looked up: on a CPU it stays in its file, and only those rows are read."""
-        table = self._held[self._prefix + name]
+        table: Tensor = self._held[self._prefix + name]
         return table if self.device.type == "cpu" else table.to(self.device, self.dtype)
 
     def product(self, *names: str, activation: str | None = None) -> Product:
