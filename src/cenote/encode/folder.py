@@ -141,14 +141,14 @@ def weights_digest(folder: Path) -> str:
 
 
 def _transformer(folder: Path, place: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool) -> Parts:
-    from cenote.encode.bert import PackedBert, understands
+    from cenote.encode.families import packed
 
     config = _json(place / "config.json", None)
     if config is None:
         raise ValueError(f"{folder} is no model folder: it has no config.json")
-    packed = understands(config) and (place / "model.safetensors").is_file()
-    if packed:
-        model: Model = PackedBert(place, device, dtype)
+    opened = packed(place, config, trust_remote_code=trust_remote_code)
+    if opened is not None:
+        model: Model = opened(place, device, dtype)
     else:
         from cenote.encode.plain import PlainTransformer
 
