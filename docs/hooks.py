@@ -40,7 +40,8 @@ OTHERS = {
     "classifier": ("Classifiers", "words to logits of classes"),
 }
 """What is known of those; a kind that is not here goes by its own name."""
-_BACK, _BACK_RATIO, _PEER, _PEER_BACK = "and back, ms", "and back, ratio", "of cenote's", "and back"
+_BACK, _BACK_RATIO = "with gradients, ms", "with gradients, ratio"
+_PEER, _PEER_BACK = "of cenote's", "of cenote's, with gradients"
 """What the bench of poolers calls them."""
 _CLAIM = {None: "not decided here", True: "shows here", False: "does not show here"}
 
