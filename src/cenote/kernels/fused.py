@@ -71,6 +71,7 @@ class WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, x: Tensor, ids: Tensor, rows: int) -> Tensor:
         """Add up, part by part."""
+        weights = weights.masked_fill(ids == rows, 0)
         ctx.save_for_backward(weights, x, ids)
         total = x.new_zeros(rows + 1, x.shape[-1])
         for part in _parts(x):
