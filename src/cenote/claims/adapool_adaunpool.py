@@ -54,7 +54,7 @@ class Cleaner(nn.Module):
         maps = F.relu(self.before(x))
         if self.method == "max, its places":
             small, places = F.max_pool2d(maps, 2, return_indices=True)
-            return self._after(F.max_unpool2d(self._between(small), places, 2))
+            return self._after(F.max_unpool2d(self._between(small), places, [2, 2]))
         if self.method.startswith("AdaPool"):
             small, weights = self.ada(maps, return_weights=True)
         else:

@@ -159,7 +159,7 @@ def trial(parts: list[Part], layers: nn.ModuleList, make: Callable[[], Pooler], 
         # sentences of like length together, so that little padding is computed
         order = part.states.offsets.diff().argsort()
         found = torch.zeros(len(order))
-        for rows in order.split(50):
+        for rows in torch.split(order, 50):
             found[rows] = (model(*part.states.take(rows)).argmax(1) == part.kinds[rows]).float()
         units: Float64 = found.double().numpy()
         return units

@@ -116,21 +116,21 @@ def gathered(data: Path) -> Data:
     held_out = {text for part in (dev, test) for row in part for text in row[:2]}
     like = [row for row in _pairs(data, "train", 10_000) if float(row[2]) >= LIKE and not held_out & {*row[:2]}]
     encode = partial(encoded, Encoder("minilm", dtype="fp32"))
-    both = [(*(encode(side) for side in [*zip(*part, strict=True)][:2]), part) for part in (like, dev, test)]
-    gold = [np.array([float(row[2]) for row in part]) for _, _, part in both]
+
+    def sides(pairs: list[list[str]]) -> tuple[Texts, Texts]:
+        return encode([pair[0] for pair in pairs]), encode([pair[1] for pair in pairs])
+
+    def gold(pairs: list[list[str]]) -> Float64:
+        return np.array([float(pair[2]) for pair in pairs])
+
     queries, documents, gains = captions(data / "capretrieval-en")
-    columns = [_columns(data / "banking77" / f"{split}.csv") for split in ("train", "test")]
-    known = {name: number for number, name in enumerate(sorted(set(columns[0][1])))}
-    intents = []
-    for (asked, names), size in zip(columns, INTENTS, strict=True):
-        rows = sample(len(asked), size)
-        intents += [encode([asked[row] for row in rows]), torch.tensor([known[names[row]] for row in rows])]
+    (known, kinds), (new, wanted) = intents(data / "banking77")
     return Data(
-        both[0][:2],
-        (*both[1][:2], gold[1]),
-        (*both[2][:2], gold[2]),
-        (encode(queries), encode(documents), gains),
-        (intents[0], intents[1], intents[2], intents[3]),
+        like=sides(like),
+        dev=(*sides(dev), gold(dev)),
+        test=(*sides(test), gold(test)),
+        captions=(encode(queries), encode(documents), gains),
+        intents=(encode(known), kinds, encode(new), wanted),
     )
 
 
@@ -164,6 +164,18 @@ def captions(folder: Path) -> tuple[list[str], list[str], Tensor]:
         if query in set(queries):
             gains[queries.index(query), documents.index(document)] = int(grade)
     return [asked[one] for one in queries], [corpus[one] for one in documents], gains
+
+
+def intents(folder: Path) -> list[tuple[list[str], Tensor]]:
+    """Return texts and the numbers of their intents, drawn from what is published as train and as test."""
+    found: list[tuple[list[str], Tensor]] = []
+    known = {name: number for number, name in enumerate(sorted(json.loads((folder / "categories.json").read_text())))}
+    for split, size in zip(("train", "test"), INTENTS, strict=True):
+        with (folder / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        drawn = [rows[row] for row in sample(len(rows), size)]
+        found.append(([row["text"] for row in drawn], torch.tensor([known[row["category"]] for row in drawn])))
+    return found
 
 
 def trial(texts: Data, make: Callable[[], nn.Module], seed: int, rate: float) -> Trial:
@@ -200,7 +212,7 @@ def vectors(pooling: nn.Module, texts: Texts, rows: Tensor | None = None) -> Ten
     if rows is None:
         # texts of like length together, so that little padding is computed
         order = texts.last.offsets.diff().argsort()
-        return torch.cat([vectors(pooling, texts, part) for part in order.split(100)])[order.argsort()]
+        return torch.cat([vectors(pooling, texts, part) for part in torch.split(order, 100)])[order.argsort()]
     if isinstance(pooling, MultiLayer):
         # a row of one token that is the mean
         x, offsets = texts.means[rows].transpose(0, 1), torch.arange(len(rows) + 1)
@@ -242,9 +254,3 @@ def _pairs(data: Path, split: str, size: int) -> list[list[str]]:
     with (data / "stsb" / f"stsb-en-{split}.csv").open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.reader(lines) if row]
     return [rows[row] for row in sample(len(rows), size)]
-
-
-def _columns(place: Path) -> tuple[list[str], list[str]]:
-    with place.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    return [row["text"] for row in rows], [row["category"] for row in rows]
