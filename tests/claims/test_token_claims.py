@@ -6,7 +6,10 @@ import torch
 
 from cenote.claims import dcnn_dynamic_k_max as dcnn
 from cenote.claims import generalized_sum_pooling as gsp
+from cenote.claims import nv_embed_latent_attention as nv_embed
+from cenote.claims import recurrent_pooling_mined_paraphrases as recurrent
 from cenote.claims.locating import Pictures
+from cenote.claims.training import Frozen, over_units, resampled
 
 
 def _sentences() -> tuple[int, list[dcnn.Sentences]]:
@@ -89,3 +92,65 @@ def test_an_embedder_finds_pictures_of_classes_it_has_not_seen(method: str, monk
     found = gsp.trial([part, part, Pictures(unseen, labels, ink)], method, 0, 1e-2)
     assert found.dev > 0.8
     assert found.test > 0.4
+
+
+def test_the_batch_adds_the_positives_of_others_as_negatives() -> None:
+    unit = torch.nn.functional.normalize(torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0)), dim=2)
+    anchors, positives, negatives = unit[0], unit[1], unit[2].expand(5, 5, 8)[:, :2]
+    for batch in (False, True):
+        wanted = 0.0
+        for row in range(5):
+            right = float(torch.exp(nv_embed.SCALE * anchors[row] @ positives[row]))
+            rivals = [*negatives[row], *(positives[other] for other in range(5) if batch and other != row)]
+            wrong = sum(float(torch.exp(nv_embed.SCALE * anchors[row] @ one)) for one in rivals)
+            wanted -= np.log(right / (right + wrong)) / 5
+        assert float(nv_embed.contrast(anchors, positives, negatives, batch=batch)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_hard_negatives_are_the_nearest_of_other_intents() -> None:
+    x, labels = torch.randn(60, 384), torch.arange(60) % 4
+    part = nv_embed._with_hard(x, labels)
+    assert (labels[part.hard] != labels[:, None]).all()
+    unit = torch.nn.functional.normalize(x, dim=1)
+    for row in range(60):
+        others = [one for one in range(60) if labels[one] != labels[row]]
+        left = sorted(others, key=lambda one: float(-unit[row] @ unit[one]))
+        assert set(left[: nv_embed.NEAREST]) == set(part.hard[row].tolist())
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_map_learns_to_leave_out_loud_channels_that_say_nothing(batch: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nv_embed, "STEPS", 30)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 5
+    parts = []
+    for _ in range(3):
+        x = torch.randn(200, 384, generator=generator)
+        x[:, 10:14] *= 30
+        x[torch.arange(200), labels] += 8
+        parts.append(nv_embed._with_hard(x, labels))
+    before = nv_embed.trial(parts, batch, 0, 1e-9).test  # a rate that moves nothing
+    assert nv_embed.trial(parts, batch, 0, 3e-2).test > before + 0.1
+
+
+@pytest.mark.parametrize("name", [*nv_embed.POOLINGS])
+def test_every_pooling_is_tuned_on_pairs(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    offsets = torch.arange(0, 121, 3)
+    first, second = (Frozen(torch.randn(120, 384, generator=generator), offsets) for _ in range(2))
+    pairs = recurrent.Pairs(first, second, np.arange(40.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent, "STEPS", 3)
+        found = recurrent.trial([pairs] * 3, nv_embed.POOLINGS[name], 0, 1e-3)
+    assert found.units is not None
+    assert found.test == pytest.approx(recurrent.spearman(found.units, pairs.gold))
+    assert np.abs(found.units).max() <= 1 + 1e-6
+
+
+def test_resamples_of_a_mean_are_those_of_the_differences() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(1, 1, (3, 80)), random.normal(0, 1, (3, 80))
+    value, low, high = resampled(first, second, lambda units, rows: float(units[rows].mean()))
+    wanted = over_units((first - second).mean(0))
+    assert value == pytest.approx(wanted[0])
+    assert (low, high) == pytest.approx(wanted[1:], abs=0.05)
