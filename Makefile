@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCH  ?= .venv-bench
-PEERS  := faiss-cpu bm25s PyStemmer
+PEERS  := faiss-cpu bm25s PyStemmer torch-geometric
 
 # Real datasets for claims and the tests that want them; tests that need one skip with a reason where it is missing.
 export CENOTE_DATA ?= $(abspath ../shared/data)
@@ -46,6 +46,7 @@ $(BENCH)/.ready: pyproject.toml constraints.txt constraints-bench.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-bench.txt \
 		-e ".[models]" $(PEERS)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-bench.txt --no-deps timm
 	touch $@
 
 clean:
