@@ -233,14 +233,11 @@ def test_weights_that_are_missing_or_another_poolers_are_refused(transformer: Pa
         Encoder(str(tmp_path), device="cpu")
 
 
-def test_a_pooling_of_several_layers_is_refused_where_only_the_last_is_handed_out(
-    transformer: Path, tmp_path: Path
-) -> None:
+def test_a_saved_pooling_of_several_layers_is_given_them(transformer: Path, tmp_path: Path) -> None:
     made = model(transformer, Pool("maxcls", last_k=2), config_kwargs={"output_hidden_states": True})
-    assert made.encode(TEXTS).shape == (len(TEXTS), DIM)
     made.save(str(tmp_path))
-    with pytest.raises(ValueError, match="1_Pool pools several layers"):
-        Encoder(str(tmp_path), device="cpu")
+    found = Encoder(str(tmp_path), device="cpu", dtype="fp32").encode(TEXTS, normalize_embeddings=False)
+    np.testing.assert_allclose(found, made.encode(TEXTS), atol=1e-5)
 
 
 def test_the_pool_of_another_package_is_refused(transformer: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Model folders of sentence-transformers and transformers, read by an allow-list of modules.
 
-    tokenizer -> model -> pooling -> heads (Dense) -> Normalize
+    tokenizer -> model (-> modules on tokens) -> pooling -> heads -> Normalize
 
 A folder without `modules.json` is a bare transformer: mean pooling and no head, as sentence-transformers reads it.
 Weights are read from safetensors files and from nothing else.
@@ -8,53 +8,39 @@ Weights are read from safetensors files and from nothing else.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from cenote import registry
-from cenote.encode.packaged import digest
+from cenote.encode.fronts import Front, front_of, unknown
+from cenote.encode.heads import head_of, loaded
+from cenote.encode.layout import Named, named, read_json
+from cenote.encode.model import Model
+from cenote.encode.poolings import pooler_of
 from cenote.encode.tokens import Tokenizer
 from cenote.pool.base import Pooler
 
-_POOLING = {
-    "cls": "cls",
-    "cls_token": "cls",
-    "max": "max",
-    "max_tokens": "max",
-    "mean": "mean",
-    "mean_tokens": "mean",
-    "mean_sqrt_len_tokens": "sqrt",
-    "weightedmean": "weighted",
-    "weightedmean_tokens": "weighted",
-    "lasttoken": "last",
+if TYPE_CHECKING:
+    from cenote.encode.words import Words
+
+OWN = "cenote.encode.modules.Pool"
+FRONTS = ("Transformer", "StaticEmbedding", "WordEmbeddings", "BoW")
+"""What makes states of texts."""
+ON_TOKENS = ("WeightedLayerPooling", "WordWeights", "CNN", "LSTM", "Dense", "Normalize")
+"""What may stand between those and the pooling."""
+HEADS = ("Dense", "LayerNorm", "Normalize", "Dropout")
+"""What may stand behind the pooling."""
+_OTHERS = {
+    "SparseEncoder": "sparse vectors",
+    "MultiVectorEncoder": "a vector for every token",
+    "CrossEncoder": "scores",
 }
-_OWN = "cenote.encode.modules.Pool"
-_BASE = [{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": None}]
-_UNBOUNDED = 10**9
-"""Tokenizers without a limit write one far beyond this."""
-
-
-class Model(Protocol):
-    """What computes states: ids (M,) of rows with `lengths`, packed, to {layer: (M, dim)}; layer 0 is the input."""
-
-    dim: int
-    depth: int
-    device: torch.device
-    computed_by: str
-    """What computes, in words."""
-    concurrent: bool
-    """Whether several threads may compute at the same time, each a batch of its own."""
-
-    def __call__(self, ids: Tensor, lengths: list[int], layers: Collection[int]) -> dict[int, Tensor]:
-        """Return the states of the asked layers."""
-        ...
+"""What folders of sentence-transformers give that do not give one vector a text."""
 
 
 @dataclass
@@ -62,7 +48,7 @@ class Parts:
     """What a model folder says: everything that decides a vector, without the caller's own options."""
 
     folder: Path
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | Words
     model: Model
     sha256: str
     window: int | None = None
@@ -81,153 +67,96 @@ class Parts:
 def read(folder: Path, device: torch.device, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Parts:
     """Read a model folder.
 
-    Raises ValueError for a folder that is no model, a module that is not on the list, or weights in another format.
+    Raises ValueError for a folder that is no model or gives other than one vector a text, a module that is not on the
+    list, and weights in another format.
     """
-    modules = _json(folder / "modules.json", _BASE)
-    kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
-    first = folder / (modules[0]["path"] or "")
-    if kinds[0] == "StaticEmbedding":
-        parts = _static(folder, first, device)
-    elif kinds[0] == "Transformer":
-        parts = _transformer(folder, first, device, dtype, trust_remote_code)
-    else:
-        raise _unknown(folder, kinds[0])
-    pooled = kinds[0] == "StaticEmbedding"
-    for kind, module in zip(kinds[1:], modules[1:], strict=True):
-        if kind in ("Dense", "Normalize") and not pooled and {"Pooling", "Pool"} & set(kinds):
-            raise ValueError(f"{folder} has a module {kind} before its pooling; heads are read behind it only")
-        place = None if module["path"] is None else folder / module["path"]
-        settings = {} if place is None else _json(place / "config.json", {})
-        parts.described.append({"type": kind, **settings})
-        if kind == "Pooling":
-            parts.pooling, parts.include_prompt = _pooling(folder, settings), settings.get("include_prompt", True)
-            pooled = True
-        elif module["type"] == _OWN and place is not None:
-            parts.pooling, parts.include_prompt = _own_pooling(folder, place, device)
-            pooled = True
-        elif kind == "Dense" and place is not None:
-            if parts.normalise:
-                parts.heads.append(_unit)
-                parts.normalise = False
-            head, parts.head_dim = _dense(folder, place, settings, device)
-            parts.heads.append(head)
-        elif kind == "Normalize":
-            parts.normalise = True
-        elif kind != "Dropout":
-            raise _unknown(folder, kind)
-    _settings(parts, _json(folder / "config_sentence_transformers.json", {}))
+    settings, modules = read_json(folder / "config_sentence_transformers.json", {}), named(folder)
+    kind = settings.get("model_type")
+    if kind in _OTHERS:
+        raise ValueError(f"{folder} is a {kind} of sentence-transformers, which gives {_OTHERS[kind]}, not one a text")
+    if any(one.kind == "Router" for one in modules):
+        raise ValueError(
+            f"{folder} has a Router, which gives queries modules of their own; such folders are not opened"
+        )
+    front = front_of(folder, modules[0], device, dtype, trust_remote_code)
+    parts = _parts(folder, front, modules, device)
+    _settings(parts, settings)
     return parts
 
 
-def _json(path: Path, default: Any) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+def _parts(folder: Path, front: Front, modules: Sequence[Named], device: torch.device) -> Parts:
+    pools = next((n for n, one in enumerate(modules) if one.kind in ("Pooling", "Pool")), None)
+    parts = Parts(folder, front.tokenizer, front.model, front.sha256, front.window)
+    parts.described = [{"type": one.kind, **one.settings} for one in modules[1:]]
+    if front.pooling is not None:
+        parts.pooling, pools = registry.make(front.pooling, ("pool",)), 0
+    elif pools is None:
+        pools = 0
+    else:
+        parts.model = _on_tokens(folder, front.model, modules[1 : pools + 1], device)
+        _pool(parts, modules[pools], device)
+    for one in modules[pools + 1 :]:
+        if one.kind == "Normalize" and one.writes == "sentence_embedding":
+            parts.normalise = True
+        elif one.kind in ("Dense", "LayerNorm"):
+            if parts.normalise:
+                parts.heads.append(_unit)
+                parts.normalise = False
+            head, parts.head_dim = head_of(folder, one, device)
+            parts.heads.append(head)
+        elif one.kind != "Dropout":
+            raise unknown(folder, one.kind)
+    return parts
 
 
-def _unknown(folder: Path, kind: str) -> ValueError:
-    known = f"Transformer, StaticEmbedding, Pooling, {_OWN}, Dense, Normalize"
-    return ValueError(f"{folder} has a module {kind} where one of {known} is expected; it cannot be loaded")
-
-
-def weights_digest(folder: Path) -> str:
-    """Return the sha256 of a folder's safetensors file; of the digests in the order of the names where there are more.
-
-    Raises ValueError where there is none.
-    """
-    found = sorted(folder.rglob("*.safetensors"))
+def _on_tokens(folder: Path, model: Model, modules: Sequence[Named], device: torch.device) -> Model:
+    """Put the modules before the pooling, the last of `modules`, behind a model."""
+    *found, pooling = modules
     if not found:
-        raise ValueError(f"{folder} holds no .safetensors weights; save the model in that format first")
-    digests = [digest(path) for path in found]
-    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+        return model
+    from cenote.encode.token_modules import TokenModules
+
+    for one in found:
+        if one.kind not in ON_TOKENS:
+            raise unknown(folder, one.kind)
+        if one.kind in ("Dense", "Normalize") and {one.reads, one.writes} != {"token_embeddings"}:
+            raise ValueError(f"{folder} has a module {one.kind} before its pooling that is not for token_embeddings")
+        if one.kind == "CNN" and (even := [size for size in one.settings["kernel_sizes"] if size % 2 == 0]):
+            raise ValueError(f"{one.place} convolves by {even}, which loses tokens; odd kernel_sizes keep them")
+        if one.kind == "CNN" and set(one.settings.get("stride_sizes") or [1]) != {1}:
+            raise ValueError(f"{one.place} has stride_sizes above 1, which lose tokens")
+    by_weight = any(one.kind == "WordWeights" for one in found) and _mean_alone(folder, pooling)
+    made = [loaded(folder, one, device) for one in found]
+    widths = [module.get_embedding_dimension() for module in made if hasattr(module, "get_embedding_dimension")]
+    dim = next((int(width) for width in reversed(widths) if width is not None), model.dim)
+    return TokenModules(model, made, dim, by_weight=by_weight)
 
 
-def _transformer(folder: Path, place: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool) -> Parts:
-    from cenote.encode.families import packed
+def _mean_alone(folder: Path, pooling: Named) -> bool:
+    """Whether weighted words are pooled by their mean; ValueError where that is one of several, or a root of it."""
+    config = registry.config(pooler_of(folder, pooling.settings))
+    words = [part["word"] for part in config["poolers"]] if config["word"] == "concat" else [config["word"]]
+    if "sqrt" in words or ("mean" in words and len(words) > 1):
+        raise ValueError(f"{folder} pools weighted words by {', '.join(words)}; mean alone and others are known")
+    return words == ["mean"]
 
-    config = _json(place / "config.json", None)
-    if config is None:
-        raise ValueError(f"{folder} is no model folder: it has no config.json")
-    opened = packed(place, config, trust_remote_code=trust_remote_code)
-    if opened is not None:
-        model: Model = opened(place, device, dtype)
+
+def _pool(parts: Parts, pooling: Named, device: torch.device) -> None:
+    """Set the pooling of parts."""
+    if pooling.kind == "Pooling":
+        parts.pooling = pooler_of(parts.folder, pooling.settings)
+        parts.include_prompt = pooling.settings.get("include_prompt", True)
+        if not parts.include_prompt and "weighted" in str(registry.config(parts.pooling)):
+            reason = f"{parts.folder} pools by weightedmean without the prompt, and counts places from its first token"
+            raise ValueError(f"{reason}; only include_prompt=true is known for it")
+    elif pooling.type == OWN and pooling.place is not None:
+        from cenote.encode.modules import Pool
+
+        subfolder = pooling.place.relative_to(parts.folder).as_posix()
+        module = Pool.load(str(parts.folder), subfolder, local_files_only=True)
+        parts.pooling, parts.include_prompt = module.pooler.to(device).eval(), module.include_prompt
     else:
-        from cenote.encode.plain import PlainTransformer
-
-        model = PlainTransformer(place, device, dtype, trust_remote_code)
-    limits = [
-        _json(place / "sentence_bert_config.json", {}).get("max_seq_length"),
-        _json(place / "tokenizer_config.json", {}).get("model_max_length"),
-        config.get("max_position_embeddings"),
-    ]
-    if limits[0] is not None:
-        limits = limits[:1]
-    window = min((int(limit) for limit in limits if limit is not None and limit < _UNBOUNDED), default=None)
-    return Parts(folder, _tokenizer(place, trust_remote_code), model, weights_digest(folder), window)
-
-
-def _tokenizer(place: Path, trust_remote_code: bool) -> Tokenizer:
-    if (place / "tokenizer.json").is_file():
-        return Tokenizer.from_file(place / "tokenizer.json")
-    from transformers import AutoTokenizer
-
-    slow = AutoTokenizer.from_pretrained(str(place), local_files_only=True, trust_remote_code=trust_remote_code)
-    fast = getattr(slow, "backend_tokenizer", None)
-    if fast is None:
-        raise ValueError(f"{place} has no fast tokenizer (tokenizer.json), which character spans need")
-    return Tokenizer(fast)
-
-
-def _static(folder: Path, place: Path, device: torch.device) -> Parts:
-    from cenote.encode.static import StaticTable
-
-    tokenizer = Tokenizer.from_file(place / "tokenizer.json", specials=False)
-    return Parts(folder, tokenizer, StaticTable(place / "model.safetensors", device), weights_digest(folder))
-
-
-def _pooling(folder: Path, settings: dict[str, Any]) -> Pooler:
-    given = settings.get("pooling_mode")
-    if given is None:
-        modes = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key.startswith("pooling_") and on]
-    else:
-        modes = [given] if isinstance(given, str) else list(given)
-    unknown = [mode for mode in modes if mode not in _POOLING]
-    if unknown:
-        raise ValueError(f"{folder} pools by {', '.join(unknown)}; known are {', '.join(sorted(set(_POOLING)))}")
-    poolers = [registry.make(_POOLING[mode], ("pool",)) for mode in modes or ["mean"]]
-    if len(poolers) == 1:
-        pooler: Pooler = poolers[0]
-        return pooler
-    from cenote.pool.adapters import Concat
-
-    return Concat(poolers)
-
-
-def _own_pooling(folder: Path, place: Path, device: torch.device) -> tuple[Pooler, bool]:
-    from cenote.encode.modules import Pool
-
-    module = Pool.load(str(folder), place.relative_to(folder).as_posix(), local_files_only=True)
-    if module.pooler.reads != "last":
-        raise ValueError(f"{place} pools several layers; the encoder hands its last layer to a pooling")
-    return module.pooler.to(device).eval(), module.include_prompt
-
-
-def _dense(
-    folder: Path, place: Path, settings: dict[str, Any], device: torch.device
-) -> tuple[Callable[[Tensor], Tensor], int]:
-    from sentence_transformers.base.modules import Dense
-
-    read = settings.get("module_input_name", "sentence_embedding")
-    if read != "sentence_embedding" or settings.get("module_output_name") not in (None, read):
-        raise ValueError(f"{place} reads or writes other than sentence_embedding; heads on pooled vectors are known")
-    if not (place / "model.safetensors").is_file():
-        raise ValueError(f"{place} holds no model.safetensors; save the model in that format first")
-    dense: Any = Dense.load(str(folder), subfolder=place.relative_to(folder).as_posix(), local_files_only=True)
-    dense.to(device).eval()
-
-    def head(x: Tensor) -> Tensor:
-        out: Tensor = dense({dense.module_input_name: x})[dense.module_output_name]
-        return out
-
-    return head, int(settings["out_features"])
+        raise unknown(parts.folder, pooling.kind)
 
 
 def _unit(x: Tensor) -> Tensor:
