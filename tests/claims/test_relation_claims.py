@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import f1_score
 
 from cenote.claims import dependency_based_pooling_relation_extraction as relations
 from cenote.claims import parsing_words as parsing
+from cenote.claims.training import resampled
 
 nx = pytest.importorskip("networkx")
 
@@ -120,3 +122,16 @@ def test_every_pooling_of_mentions_trains(name: str, monkeypatch: pytest.MonkeyP
     features = relations.pooled(relations.POOLINGS[name], states, relations.Relations(rows), heads, 0)
     found = relations.trial([features] * 3, [labels] * 3, ["A", "B", "C"], 0, 1e-2)
     assert found.test > 0.9
+
+
+def test_the_check_of_relations_runs_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _data()
+    small = {"PARTS": (60, 30, 40), "TREES": (40, 20), "RATES": (1e-2,), "SEEDS": 2, "STEPS": 5}
+    for name, value in small.items():
+        monkeypatch.setattr(relations, name, value)
+    monkeypatch.setattr(parsing, "STEPS", 5)
+    monkeypatch.setattr(relations, "resampled", partial(resampled, resamples=10))
+    found = relations.check(data)
+    assert found.seeds == 2
+    assert len(found.figures) == 1 + 2 * (5 + 12)
+    assert all(one.low is not None for one in found.figures[1:])

@@ -1,5 +1,9 @@
 """The pieces that claims about pooling tokens are checked with, on small made-up data."""
 
+import os
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +13,7 @@ from cenote.claims import generalized_sum_pooling as gsp
 from cenote.claims import nv_embed_latent_attention as nv_embed
 from cenote.claims import recurrent_pooling_mined_paraphrases as recurrent
 from cenote.claims.locating import Pictures
-from cenote.claims.training import Frozen, over_units, resampled
+from cenote.claims.training import Frozen, frozen, over_units, resampled
 
 
 def _sentences() -> tuple[int, list[dcnn.Sentences]]:
@@ -154,3 +158,35 @@ def test_resamples_of_a_mean_are_those_of_the_differences() -> None:
     wanted = over_units((first - second).mean(0))
     assert value == pytest.approx(wanted[0])
     assert (low, high) == pytest.approx(wanted[1:], abs=0.05)
+
+
+def _data() -> Path:
+    data = Path(os.environ.get("CENOTE_DATA", ""))
+    if not (data / "stsb").is_dir():
+        pytest.skip("CENOTE_DATA does not say where the data is")
+    return data
+
+
+def test_the_check_of_generalised_sums_runs_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _data()
+    for name, value in {"PARTS": (300, 100, 100), "RATES": (1e-2,), "SEEDS": 2, "STEPS": 4}.items():
+        monkeypatch.setattr(gsp, name, value)
+    found = gsp.check(data)
+    train, dev, test = gsp.pictures(data, 0)
+    assert set(train.labels.tolist()) == set(dev.labels.tolist()) == set(test.labels.tolist()) == set(range(5))
+    assert len(found.figures) == 2 * (3 + 6)
+    assert all(one.low is not None and one.low <= one.value <= (one.high or 0) for one in found.figures)
+
+
+def test_the_check_of_latent_attention_runs_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, texts = _data(), [f"A {word} runs." for word in ("dog", "cat", "man", "horse", "girl", "car")]
+    pairs = recurrent.Pairs(frozen(texts), frozen(texts[::-1]), np.arange(6.0))
+    monkeypatch.setattr(nv_embed, "resampled", partial(resampled, resamples=10))
+    monkeypatch.setattr(nv_embed, "paraphrases", lambda data: [pairs] * 3)
+    for name, value in {"RATES": {"pairs": (1e-3,), "intents": (1e-3,)}, "SEEDS": 2, "STEPS": 4}.items():
+        monkeypatch.setattr(nv_embed, name, value)
+    monkeypatch.setattr(nv_embed, "INTENTS", (80, 30, 30))
+    monkeypatch.setattr(recurrent, "STEPS", 3)
+    found = nv_embed.check(data)
+    assert len(found.figures) == 3 + 4 + 2 + 2
+    assert all(one.low is not None and one.low <= one.value <= (one.high or 0) for one in found.figures[-4:])

@@ -2,7 +2,7 @@
 
 Kalchbrenner, Grefenstette & Blunsom, "A convolutional neural network for modelling sentences" (1404.2188). There four
 tasks; here questions of six kinds and sentences of two sentiments, whose word vectors begin at random, as there. Adam
-and dropout stand for Adagrad and a penalty on weights. About four minutes on two cores.
+and dropout stand for Adagrad and a penalty on weights.
 """
 
 from __future__ import annotations

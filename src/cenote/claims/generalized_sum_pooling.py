@@ -2,7 +2,7 @@
 
 Gurbuz, Sener & Alatan, "Generalized sum pooling for metric learning" (2308.09228). There photographs of birds, cars and
 products; here a digit of 28 x 28 somewhere on 40 x 40, alone or among pieces of other digits, and a small convolutional
-network: it learns five digits and is asked to find the other five. About five minutes on two cores.
+network: it learns five digits and is asked to find the other five.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Lee et al., "NV-Embed: improved techniques for training LLMs as generalist embedding models" (2405.17428). There a model
 of seven billion weights, tuned whole on retrieval and then on everything; here MiniLM, whose states stay as they are
 and which its makers trained with the other texts of a batch as negatives. Poolings are tuned on the paraphrases of
-STS-B; a map behind the mean is tuned on 77 intents, with the batch's other texts as negatives and without. About four
-minutes on two cores.
+STS-B; a map behind the mean is tuned on 77 intents, with the batch's other texts as negatives and without.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from cenote.pool.mean import Mean
 
 WIDTH, SEEDS, ALIKE, DEV_PAIRS = 384, 3, 4.0, 500
 """STS-B's pairs of this score or more are paraphrases."""
-RATES = {"pairs": (1e-4, 3e-4, 1e-3, 3e-3), "intents": (1e-4, 3e-4, 1e-3, 3e-3)}
+RATES = {"pairs": (1e-4, 3e-4, 1e-3, 3e-3), "intents": (3e-4, 1e-3, 3e-3, 1e-2)}
 INTENTS, STEPS, BATCH = (2000, 500, 1500), 100, 64
 NEAREST, NEGATIVES, SCALE = 20, 4, 20.0
 """Texts that hard negatives are drawn from, how many a text has, and what cosines are multiplied by."""
