@@ -5,8 +5,8 @@
     h_l = a + N(W_down (gelu(W_gate x) * W_up x)),   x = N(a);   the last state is N(h_L)
     N(x) = x / sqrt(mean(x^2) + eps) (1 + w)
 
-Gemma Team, "Gemma 3" (2503.19786); Vera et al., "EmbeddingGemma" (2509.20354). A layer that slides sees half a window on
-either side, and turns by angles of its own base. Gemma decoders, which see what stands before only, are not computed.
+Gemma Team, "Gemma 3" (2503.19786); Vera et al., "EmbeddingGemma" (2509.20354). A layer that slides sees half a window
+on either side, and turns by angles of its own base. Gemma decoders, which see what stands before only, are not computed.
 """
 
 from __future__ import annotations
