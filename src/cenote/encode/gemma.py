@@ -6,7 +6,8 @@
     N(x) = x / sqrt(mean(x^2) + eps) (1 + w)
 
 Gemma Team, "Gemma 3" (2503.19786); Vera et al., "EmbeddingGemma" (2509.20354). A layer that slides sees half a window
-on either side, and turns by angles of its own base. Gemma decoders, which see what stands before only, are not computed.
+on either side, and turns by angles of its own base. Gemma decoders, which see what stands before only, are not
+computed.
 """
 
 from __future__ import annotations
