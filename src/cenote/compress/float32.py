@@ -6,7 +6,7 @@ import numpy as np
 
 from cenote.arrays import Float32 as Float32Array
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import simd
+from cenote.kernels import forms
 from cenote.kernels.scan import Queries
 
 
@@ -24,7 +24,7 @@ class Float32(Codec):
 
     def kernel(self, queries: Float32Array, dim: int) -> Queries:
         """Return the queries as they are."""
-        return Queries(simd.FLOAT32, queries, np.ones(len(queries), np.float32))
+        return Queries(forms.FLOAT32, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:
         """4 n d."""

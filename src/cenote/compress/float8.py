@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import simd
+from cenote.kernels import forms
 from cenote.kernels.scan import Queries
 
 Format = Literal["e4m3", "e5m2"]
@@ -75,7 +75,7 @@ class Float8(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are; the scale is undone in the score."""
-        form, undone = (simd.E4M3, 256 / self._factor) if self.format == "e4m3" else (simd.E5M2, 1 / self._factor)
+        form, undone = (forms.E4M3, 256 / self._factor) if self.format == "e4m3" else (forms.E5M2, 1 / self._factor)
         return Queries(form, queries, np.full(len(queries), undone, np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:

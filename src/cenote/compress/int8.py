@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import simd
+from cenote.kernels import forms
 from cenote.kernels.integers import integer_products
 from cenote.kernels.scan import Queries
 
@@ -73,7 +73,7 @@ class Int8(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as int8, each with its scale."""
-        return Queries(simd.INT8, *self._encoded(queries, dim))
+        return Queries(forms.INT8, *self._encoded(queries, dim))
 
     def _encoded(self, queries: Float32, dim: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         return _by_row(queries if self.per == "row" else queries * self._learnt(dim)[None, :])

@@ -2,7 +2,7 @@
 
     score(q, x) = (sum_j code_q,j · code_x,j) · factor_q · scale_x + shift
 
-Rows are widened a block at a time into memory that the second cache holds, and multiplied by 16 or 64 queries at once;
+Rows are widened a block at a time into memory that the second cache holds, and multiplied by tiles of queries at once;
 up to eight queries read the rows where they lie, sixteen rows at a time, as fast as memory gives them. What exceeds
 its query's limit is kept. Sums of whole numbers have the same bits however the work is cut.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Float32, Hits, Int64
-from cenote.kernels import bitwise, candidates, simd, threads
+from cenote.kernels import bitwise, candidates, forms, products, simd, threads
 from cenote.kernels.aligned import aligned
 from cenote.kernels.candidates import Candidates, Keys
 from cenote.kernels.compiled import compiled
@@ -39,12 +39,11 @@ class Queries:
     def __init__(self, form: int, codes: NDArray[Any], factor: Float32, shift: float = 0.0) -> None:
         self.form, self.shift = form, np.float32(shift)
         self.factor = np.ascontiguousarray(factor, dtype=np.float32)
-        self.steps = -(-codes.shape[1] * codes.itemsize // 4)
         self.start = np.zeros(len(codes), np.int32)
-        if form == simd.INT8 and simd.has_vnni():
+        if form == forms.INT8 and simd.has_vnni():
             self.start = -128 * codes.sum(axis=1, dtype=np.int32)
-        elif form == simd.INT8:
-            codes, self.steps = codes.astype(np.int16), -(-codes.shape[1] // 2)
+        codes = forms.widened_queries(form, codes)
+        self.steps = -(-codes.shape[1] * codes.itemsize // 4)
         columns = 64 // codes.itemsize
         wide = aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
         wide[:, : codes.shape[1]] = codes
@@ -67,7 +66,7 @@ class Queries:
 
     def _room(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Float32]:
         """Return what one thread works in: widened rows, sums of a tile, and its scores."""
-        height, steps = simd.tile_rows(), self.wide.shape[1]
+        height, steps = products.tile_rows(self.form), self.wide.shape[1]
         block = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * steps)) // height) * height
         rows, sums = (aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
         return rows, sums, aligned((64,), np.float32)
@@ -80,7 +79,7 @@ class Queries:
         where = (codes.ctypes.data + first * size, size, part.get("scale", _NO_SCALE)[first:], start + first, rows)
         for group in self._groups:
             kept = (found.k, found.keys[group.some], found.counts[group.some], found.limits[group.some.start :])
-            scan = _tiles(self.form, group.vectors) if group.vectors else _in_place(self.form)
+            scan = _tiles(self.form, group.width) if group.width else _in_place(self.form)
             scan(*where, group.wide, group.start, group.factor, self.shift, *kept, *room)
 
     def scores(self, part: Part, ids: Int64, out: Float32) -> None:
@@ -97,17 +96,17 @@ class Queries:
 
     @cached_property
     def _groups(self) -> list[_Group]:
-        """Cut the queries into whole tiles of 64 and a rest, in tiles of 16 where these waste less."""
-        whole = len(self) // 64 * 64
+        """Cut the queries into whole tiles of the widest and a rest, in the narrowest where these waste less."""
+        least, most = products.tile_widths()[0], products.tile_widths()[-1]
+        whole = len(self) // most * most
         rest = len(self) - whole
-        vectors = 0 if rest <= FEW else 1 if rest <= 48 else 4
-        return [self._group(*cut) for cut in ((0, whole, 4), (whole, len(self), vectors)) if cut[0] < cut[1]]
+        width = 0 if rest <= FEW else least if rest <= most - least else most
+        return [self._group(*cut) for cut in ((0, whole, most), (whole, len(self), width)) if cut[0] < cut[1]]
 
-    def _group(self, begin: int, end: int, vectors: int) -> _Group:
+    def _group(self, begin: int, end: int, width: int) -> _Group:
         some = slice(begin, end)
-        if not vectors:
+        if not width:
             return _Group(some, 0, self.wide[some], self.start[some], self.factor[some])
-        width = 16 * vectors
         count = -(-(end - begin) // width) * width
         wide = np.zeros((count, self.steps), np.int32)
         start, factor = aligned((count,), np.int32), aligned((count,), np.float32)
@@ -115,18 +114,18 @@ class Queries:
         start[: end - begin], factor[: end - begin] = self.start[some], self.factor[some]
         packed = aligned((count // width, self.steps, width), np.int32)
         packed[:] = wide.reshape(-1, width, self.steps).transpose(0, 2, 1)
-        return _Group(some, vectors, packed, start, factor)
+        return _Group(some, width, packed, start, factor)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Queries that are scanned together, by tiles of 16 · vectors of them; by 0 vectors, one by one.
+    """Queries that are scanned together, by tiles of `width` of them; where that is 0, one by one.
 
-    Tiles lie step by step, four bytes of each query, (tiles, steps, queries of one), and are filled up with zeros.
+    Tiles lie step by step, four bytes of each query, (tiles, steps, width), and are filled up with zeros.
     """
 
     some: slice
-    vectors: int
+    width: int
     wide: NDArray[np.int32]
     start: NDArray[np.int32]
     factor: Float32
@@ -174,9 +173,9 @@ def _marked(keep: Bool) -> NDArray[np.int32]:
 
 
 @cache
-def _tiles(form: int, vectors: int) -> Callable[..., None]:
-    """Return the scan by tiles of 16 · vectors queries."""
-    height, width = simd.tile_rows(), 16 * vectors
+def _tiles(form: int, width: int) -> Callable[..., None]:
+    """Return the scan by tiles of `width` queries."""
+    height = products.tile_rows(form)
 
     @compiled
     def scan(
@@ -202,13 +201,13 @@ def _tiles(form: int, vectors: int) -> Callable[..., None]:
         for low in range(0, len(rows), block):
             count = min(block, len(rows) - low)
             for i in range(count):
-                simd.widen(form, codes + rows[low + i] * size, size, wide.ctypes.data + i * stride)
+                products.widen(form, codes + rows[low + i] * size, size, wide.ctypes.data + i * stride)
             for tile in range(tiles):
                 column = tile * width
                 for group in range(0, count, height):
-                    simd.tile_products(
+                    products.tile_products(
                         form,
-                        vectors,
+                        width,
                         wide.ctypes.data + group * stride,
                         stride,
                         packed.ctypes.data + tile * 4 * steps * width,
@@ -218,9 +217,9 @@ def _tiles(form: int, vectors: int) -> Callable[..., None]:
                     for r in range(min(height, count - group)):
                         row = rows[low + group + r]
                         by = scale[row] if len(scale) > 0 else np.float32(1)
-                        bits = simd.passing(
+                        bits = products.passing(
                             form,
-                            vectors,
+                            width,
                             sums.ctypes.data + 4 * width * r,
                             start.ctypes.data + 4 * column,
                             by,
@@ -264,22 +263,32 @@ def _in_place(form: int) -> Callable[..., None]:
         sums: NDArray[np.int32],
         scores: Float32,
     ) -> None:
-        places, by = np.zeros(32, np.int64), np.ones(16, np.float32)
-        ahead = 16 * max(1, _AHEAD_BYTES // (16 * max(1, size)))
-        for low in range(0, len(rows), 16):
-            count = min(16, len(rows) - low)
-            for r in range(16):
-                row = rows[low + min(r, count - 1)]
-                places[r] = codes + row * size
-                places[16 + r] = codes + rows[min(low + ahead + r, len(rows) - 1)] * size
-                if len(scale) > 0:
-                    by[r] = scale[row]
+        by, last = np.ones(products.ROWS, np.float32), np.zeros(products.ROWS, np.int32)
+        ahead = products.ROWS * max(1, _AHEAD_BYTES // (products.ROWS * max(1, size)))
+        for low in range(0, len(rows), products.ROWS):
+            count = min(products.ROWS, len(rows) - low)
+            here = later = rows.ctypes.data + 4 * low
+            if count < products.ROWS:
+                last[:count], last[count:] = rows[low:], rows[low]
+                here = later = last.ctypes.data
+            elif low + ahead + products.ROWS <= len(rows):
+                later += 4 * ahead
+            if len(scale) > 0:
+                for r in range(count):
+                    by[r] = scale[rows[low + r]]
             for q in range(len(queries)):
-                simd.row_products(
-                    form, places.ctypes.data, size, queries.ctypes.data + q * 4 * queries.shape[1], sums.ctypes.data
-                )
-                bits = simd.passing(
-                    form, 1, sums.ctypes.data, start[q], by.ctypes.data, factor[q], shift, limits[q], scores.ctypes.data
+                query = queries.ctypes.data + q * 4 * queries.shape[1]
+                products.row_products(form, codes, here, later, size, query, sums.ctypes.data)
+                bits = products.passing(
+                    form,
+                    16,
+                    sums.ctypes.data,
+                    start[q],
+                    by.ctypes.data,
+                    factor[q],
+                    shift,
+                    limits[q],
+                    scores.ctypes.data,
                 )
                 bits &= np.uint64((1 << count) - 1)
                 while bits:
@@ -293,7 +302,7 @@ def _in_place(form: int) -> Callable[..., None]:
 @cache
 def _chosen(form: int) -> Callable[..., None]:
     """Return the scores of chosen rows."""
-    floats = simd.is_float(form)
+    floats = forms.is_float(form)
 
     @compiled
     def scores(
@@ -308,25 +317,23 @@ def _chosen(form: int) -> Callable[..., None]:
         shift: np.float32,
         out: Float32,
     ) -> None:
-        places, columns = np.zeros(32, np.int64), np.zeros(16, np.int64)
-        sums = np.zeros(16, np.int32)
-        numbers = sums.view(np.float32)
+        chosen, columns = np.zeros(products.ROWS, np.int32), np.zeros(products.ROWS, np.int64)
+        sums = np.zeros(products.ROWS, np.int32)
+        numbers, here = sums.view(np.float32), chosen.ctypes.data
         for q in range(len(ids)):
             count = 0
             for c in range(ids.shape[1] + 1):
                 if c < ids.shape[1]:
                     if ids[q, c] < 0 or ids[q, c] >= n:
                         continue
-                    columns[count] = c
-                    places[count] = codes + ids[q, c] * size
+                    columns[count], chosen[count] = c, ids[q, c]
                     for line in range(0, size, 64):
-                        simd.fetch(places[count] + line)
+                        simd.fetch(codes + ids[q, c] * size + line)
                     count += 1
-                if count == 16 or (c == ids.shape[1] and count > 0):
-                    places[count:] = places[0]
-                    simd.row_products(
-                        form, places.ctypes.data, size, wide.ctypes.data + q * 4 * wide.shape[1], sums.ctypes.data
-                    )
+                if count == products.ROWS or (c == ids.shape[1] and count > 0):
+                    chosen[count:] = chosen[0]
+                    query = wide.ctypes.data + q * 4 * wide.shape[1]
+                    products.row_products(form, codes, here, here, size, query, sums.ctypes.data)
                     for r in range(count):
                         by = scale[ids[q, columns[r]]] if len(scale) > 0 else np.float32(1)
                         total = numbers[r] if floats else np.float32(sums[r] + start[q])

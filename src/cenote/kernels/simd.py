@@ -1,10 +1,9 @@
-"""The vectors of the processor, sixteen lanes of four bytes, from numba: what the scans are made of.
+"""The vectors of the processor, from numba: how wide they are here, and the pieces that the scans are emitted from.
 
-A chunk of a row becomes one vector of 64 bytes (`widen`); two vectors are multiplied lane by lane and added to a third
-(`row_products`, `tile_products`). Everything is LLVM's own vector arithmetic, which any processor can run, but for
-the product of bytes where there is an instruction for it: AVX-512 VNNI adds four products of bytes a lane.
-
-numba compiles for the machine it runs on, so the choice is made when a kernel is compiled, by `features`.
+A vector has as many lanes of four bytes as a register: 16 with AVX-512, 8 with AVX2, else 4. Everything is LLVM's own
+vector arithmetic, which any processor can run, but for a few products and table look-ups that are one instruction of
+some of them (`kernels.forms`). numba compiles for the machine it runs on, so the choice is made when a kernel is
+compiled, by `features`.
 """
 
 from __future__ import annotations
@@ -18,14 +17,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
-FLOAT32, BF16, FLOAT16, E4M3, E5M2, INT8, BITS = range(7)
-"""The forms of codes that can be scanned."""
-
-LANES = 16
-
-_I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-_HALF, _FLOAT = ir.HalfType(), ir.FloatType()
-_INTS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(_FLOAT, LANES)
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+FLOAT = ir.FloatType()
 
 
 @cache
@@ -38,91 +31,114 @@ def features() -> frozenset[str]:
 
 def instructions() -> str:
     """Return the instructions that the scans are made of here."""
-    if "avx512f" in features():
+    if lanes() == 16:
         return "AVX-512 with VNNI" if has_vnni() else "AVX-512"
     names = {"avx2": "AVX2", "neon": "NEON"}
     return next((name for feature, name in names.items() if feature in features()), "plain")
 
 
+def lanes() -> int:
+    """Return how many numbers of four bytes one register holds."""
+    if {"avx512f", "avx512bw"} <= features():
+        return 16
+    return 8 if "avx2" in features() else 4
+
+
+def registers() -> int:
+    """Return how many vectors the processor holds at once."""
+    return 32 if lanes() == 16 or "neon" in features() else 16
+
+
 def has_vnni() -> bool:
     """Whether four products of bytes a lane are one instruction."""
-    return {"avx512f", "avx512bw", "avx512vnni"} <= features()
+    return lanes() == 16 and "avx512vnni" in features()
 
 
-def chunk_bytes(form: int) -> int:
-    """Return how many bytes of a row make one vector."""
-    if form == INT8:
-        return 64 if has_vnni() else 32
-    return {FLOAT32: 64, BITS: 64, BF16: 32, FLOAT16: 32, E4M3: 16, E5M2: 16}[form]
+def ints() -> ir.VectorType:
+    """Return the vector of int32."""
+    return ir.VectorType(I32, lanes())
 
 
-def tile_rows() -> int:
-    """Return how many rows a tile multiplies at once: of 32 registers of 64 bytes 24 hold sums, else 4 of them do."""
-    return 6 if "avx512f" in features() else 1
+def floats() -> ir.VectorType:
+    """Return the vector of float32."""
+    return ir.VectorType(FLOAT, lanes())
 
 
-def is_float(form: int) -> bool:
-    """Whether sums are floats; else they are int32."""
-    return form not in (INT8, BITS)
+def alike(of: ir.Type, count: int, value: float) -> ir.Constant:
+    """Return a vector of one constant."""
+    return ir.Constant(ir.VectorType(of, count), [value] * count)
 
 
-def _vector(of: ir.Type, count: int) -> ir.VectorType:
-    return ir.VectorType(of, count)
-
-
-def _all(of: ir.Type, count: int, value: float) -> ir.Constant:
-    return ir.Constant(_vector(of, count), [value] * count)
-
-
-def _call(builder: Any, name: str, result: ir.Type, args: Sequence[Any]) -> Any:
+def call(builder: Any, name: str, result: ir.Type, args: Sequence[Any]) -> Any:
+    """Emit a call of one of LLVM's own functions."""
     kind = ir.FunctionType(result, [a.type for a in args])
     module = builder.module
     function = module.globals.get(name) or ir.Function(module, kind, name)
     return builder.call(function, args)
 
 
-def _load(builder: Any, address: Any, of: ir.Type) -> Any:
+def load(builder: Any, address: Any, of: ir.Type) -> Any:
+    """Emit the loading of what lies at an address, wherever that is."""
     loaded = builder.load(builder.inttoptr(address, of.as_pointer()))
     loaded.align = 1
     return loaded
 
 
-def _store(builder: Any, value: Any, address: Any) -> None:
+def store(builder: Any, value: Any, address: Any) -> None:
+    """Emit the storing of a value at an address, wherever that is."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
 
 
-def _load_some(builder: Any, address: Any, count: int, real: Any) -> Any:
-    """Load bytes, of which only the first `real` (i64) are there: the others are 0 and are not touched."""
-    kind = _vector(_I8, count)
-    numbers = ir.Constant(_vector(_I8, count), list(range(count)))
-    limit = _spread(builder, builder.trunc(real, _I8), count)
-    mask = builder.icmp_unsigned("<", numbers, limit)
-    pointer = builder.inttoptr(address, kind.as_pointer())
-    name = f"llvm.masked.load.v{count}i8.p0"
-    kinds = [kind.as_pointer(), _I32, mask.type, kind]
-    function = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(kind, kinds), name)
-    return builder.call(function, [pointer, _I32(1), mask, _all(_I8, count, 0)])
+def load_some(builder: Any, address: Any, count: int, real: Any) -> Any:
+    """Emit the loading of bytes, of which only the first `real` (i64) are there: the others are 0, and not touched."""
+    if lanes() == 16:
+        mask = builder.icmp_unsigned("<", _numbers(I8, count), spread(builder, builder.trunc(real, I8), count))
+        return _masked(builder, address, mask, I8, count)
+    # without masks of bytes, four of them at a time, and the rest one by one
+    width = count // 4
+    words = builder.trunc(builder.lshr(real, I64(2)), I32)
+    numbers, limit = _numbers(I32, width), spread(builder, words, width)
+    found = _masked(builder, address, builder.icmp_unsigned("<", numbers, limit), I32, width)
+    spare, before = builder.and_(real, I64(3)), builder.block
+    with builder.if_then(builder.icmp_unsigned(">", spare, I64(0))):
+        start = builder.add(address, builder.sub(real, spare))
+        word = I32(0)
+        for place in (I64(0), builder.lshr(spare, I64(1)), builder.sub(spare, I64(1))):
+            byte = builder.zext(load(builder, builder.add(start, place), I8), I32)
+            moved = builder.trunc(builder.mul(place, I64(8)), I32)
+            word = builder.or_(word, builder.shl(byte, moved))
+        more = builder.select(builder.icmp_unsigned("==", numbers, limit), spread(builder, word, width), found)
+        inside = builder.block
+    whole = builder.phi(found.type)
+    whole.add_incoming(found, before)
+    whole.add_incoming(more, inside)
+    return builder.bitcast(whole, ir.VectorType(I8, count))
 
 
-def _spread(builder: Any, value: Any, count: int) -> Any:
-    one = builder.insert_element(ir.Constant(_vector(value.type, count), ir.Undefined), value, _I32(0))
-    return builder.shuffle_vector(one, one, _all(_I32, count, 0))
+def _numbers(of: ir.Type, count: int) -> ir.Constant:
+    return ir.Constant(ir.VectorType(of, count), list(range(count)))
 
 
-def _fetch(builder: Any, address: Any) -> None:
-    pointer = builder.inttoptr(address, _I8.as_pointer())
-    # to read, into the second cache: what is fetched early enough would not stay in the first
-    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, _I32(0), _I32(2), _I32(1)])
+def _masked(builder: Any, address: Any, mask: Any, of: ir.Type, count: int) -> Any:
+    kind = ir.VectorType(of, count)
+    name = f"llvm.masked.load.v{count}i{of.width}.p0"
+    return call(builder, name, kind, [builder.inttoptr(address, kind.as_pointer()), I32(1), mask, alike(of, count, 0)])
 
 
-def _for(builder: Any, stop: Any, carried: Sequence[Any], body: Callable[[Any, Any], Sequence[Any]]) -> list[Any]:
+def spread(builder: Any, value: Any, count: int) -> Any:
+    """Emit a vector of one value."""
+    one = builder.insert_element(ir.Constant(ir.VectorType(value.type, count), ir.Undefined), value, I32(0))
+    return builder.shuffle_vector(one, one, alike(I32, count, 0))
+
+
+def repeat(builder: Any, stop: Any, carried: Sequence[Any], body: Callable[[Any, Any], Sequence[Any]]) -> list[Any]:
     """Emit `for i in range(stop): carried = body(i, carried)`; return what is carried at the end."""
     before = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
     builder.branch(head)
     builder.position_at_end(head)
-    i = builder.phi(_I64)
-    i.add_incoming(_I64(0), before)
+    i = builder.phi(I64)
+    i.add_incoming(I64(0), before)
     phis = [builder.phi(one.type) for one in carried]
     for phi, one in zip(phis, carried, strict=True):
         phi.add_incoming(one, before)
@@ -130,258 +146,45 @@ def _for(builder: Any, stop: Any, carried: Sequence[Any], body: Callable[[Any, A
     builder.position_at_end(inside)
     for phi, one in zip(phis, body(i, phis), strict=True):
         phi.add_incoming(one, builder.block)
-    i.add_incoming(builder.add(i, _I64(1)), builder.block)
+    i.add_incoming(builder.add(i, I64(1)), builder.block)
     builder.branch(head)
     builder.position_at_end(after)
     return phis
 
 
-def _halves(builder: Any, bits: Any) -> Any:
-    """Return the float32 of 16 float16, given as their bits."""
-    if "f16c" in features() or "fullfp16" in features() or "neon" in features():
-        return builder.fpext(builder.bitcast(bits, _vector(_HALF, LANES)), _FLOATS)
-    # the exponent moved to its place in a float32 is 112 too low, for subnormal numbers too
-    moved = builder.shl(builder.sext(bits, _INTS), _all(_I32, LANES, 13))
-    moved = builder.and_(moved, _all(_I32, LANES, 0x8FFFE000))
-    return builder.fmul(builder.bitcast(moved, _FLOATS), _all(_FLOAT, LANES, 2.0**112))
+def summed(builder: Any, vectors: list[Any]) -> Any:
+    """Emit the sums of as many vectors as each has lanes, as one vector.
 
+    Pairs of vectors are interleaved and added, first lane by lane inside every 16 bytes, then by these.
+    """
+    count = len(vectors)
+    add = builder.fadd if vectors[0].type.element == FLOAT else builder.add
 
-def _widened(builder: Any, form: int, raw: Any) -> Any:
-    """Return 64 bytes as the products want them: floats, bits, or bytes (pairs of int16 without VNNI)."""
-    if form == FLOAT32:
-        return builder.bitcast(raw, _FLOATS)
-    if form == BITS:
-        return builder.bitcast(raw, _INTS)
-    if form == INT8 and has_vnni():
-        # the instruction multiplies unsigned by signed bytes: 128 is added here and taken off the sum again
-        return builder.bitcast(builder.xor(raw, _all(_I8, 64, -128)), _INTS)
-    if form == INT8:
-        return builder.bitcast(builder.sext(raw, _vector(_I16, 32)), _INTS)
-    if form == BF16:
-        bits = builder.zext(builder.bitcast(raw, _vector(_I16, LANES)), _INTS)
-        return builder.bitcast(builder.shl(bits, _all(_I32, LANES, 16)), _FLOATS)
-    if form == FLOAT16:
-        return _halves(builder, builder.bitcast(raw, _vector(_I16, LANES)))
-    if form == E5M2:  # the upper half of a float16
-        short = builder.zext(raw, _vector(_I16, LANES))
-        return _halves(builder, builder.shl(short, _all(_I16, LANES, 8)))
-    # E4M3: the sign stays on top and the rest moves up by 7, which makes a float16 whose exponent is 8 too low,
-    # subnormal numbers too; the caller multiplies by 256
-    short = builder.shl(builder.sext(raw, _vector(_I16, LANES)), _all(_I16, LANES, 7))
-    return _halves(builder, builder.and_(short, _all(_I16, LANES, 0xBFFF)))
-
-
-def _added(builder: Any, form: int, total: Any, row: Any, query: Any) -> Any:
-    """Return total + row · query; of bits, less those that differ."""
-    if is_float(form):
-        return _call(builder, "llvm.fmuladd.v16f32", _FLOATS, [row, query, total])
-    if form == BITS:
-        return builder.sub(total, _call(builder, "llvm.ctpop.v16i32", _INTS, [builder.xor(row, query)]))
-    if has_vnni():
-        return _call(builder, "llvm.x86.avx512.vpdpbusd.512", _INTS, [total, row, query])
-    shorts = [builder.sext(builder.bitcast(one, _vector(_I16, 32)), _vector(_I32, 32)) for one in (row, query)]
-    product = builder.mul(*shorts)
-    even, odd = (
-        builder.shuffle_vector(product, product, ir.Constant(_INTS, list(range(start, 32, 2)))) for start in (0, 1)
-    )
-    return builder.add(total, builder.add(even, odd))
-
-
-def _summed(builder: Any, vectors: list[Any]) -> Any:
-    """Return the sums of 16 vectors of 16 lanes, as one vector: pairs are interleaved and added, four times."""
-    add = builder.fadd if vectors[0].type == _FLOATS else builder.add
-    low = [group * 4 + lane for group in range(4) for lane in (0, 1)]
-    interleaved = (
-        ([x for i in low for x in (i, i + 16)], [x + 2 for i in low for x in (i, i + 16)]),
-        (
-            [x for g in range(4) for x in (4 * g, 4 * g + 1, 4 * g + 16, 4 * g + 17)],
-            [x + 2 for g in range(4) for x in (4 * g, 4 * g + 1, 4 * g + 16, 4 * g + 17)],
-        ),
-        ([*range(8), *range(16, 24)], [*range(8, 16), *range(24, 32)]),
-        (
-            [*range(4), *range(8, 12), *range(16, 20), *range(24, 28)],
-            [*range(4, 8), *range(12, 16), *range(20, 24), *range(28, 32)],
-        ),
-    )
-    for first, second in interleaved:
+    def folded(first: list[int], second: list[int]) -> list[Any]:
+        orders = [ir.Constant(ir.VectorType(I32, count), places) for places in (first, second)]
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors = [
-            add(*(builder.shuffle_vector(a, b, ir.Constant(_INTS, places)) for places in (first, second)))
-            for a, b in pairs
-        ]
+        return [add(*(builder.shuffle_vector(a, b, order) for order in orders)) for a, b in pairs]
+
+    starts = range(0, count, 4)
+    low = [place for s in starts for i in (s, s + 1) for place in (i, i + count)]
+    vectors = folded(low, [place + 2 for place in low])
+    low = [place for s in starts for place in (s, s + 1, s + count, s + count + 1)]
+    vectors = folded(low, [place + 2 for place in low])
+    parts = count // 4  # runs of four lanes that hold parts of the same four sums
+    while parts > 1:
+        first = [q % parts < parts // 2 for q in range(count // 2)]
+        low, high = (
+            [4 * q + i for q in range(count // 2) if first[q] is half for i in range(4)] for half in (True, False)
+        )
+        vectors, parts = folded(low, high), parts // 2
     return vectors[0]
 
 
-def _known(*given: Any) -> bool:
-    """Whether arguments are constants; numba asks about plain integers as well, and then hides what went wrong."""
-    return all(isinstance(one, types.IntegerLiteral) for one in given)
-
-
-@intrinsic
-def widen(context: Any, form: Any, source: Any, size: Any, target: Any) -> Any:
-    """widen(form, source, size, target): store the `size` bytes at address `source` as vectors at `target`."""
-    if not _known(form):
-        return None
-    each, of = chunk_bytes(form.literal_value), form.literal_value
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, source, size, target = args
-        whole = builder.sdiv(size, _I64(each))
-
-        def one(i: Any, carried: Any) -> list[Any]:
-            raw = _load(builder, builder.add(source, builder.mul(i, _I64(each))), _vector(_I8, each))
-            _store(builder, _widened(builder, of, raw), builder.add(target, builder.mul(i, _I64(64))))
-            return []
-
-        _for(builder, whole, [], one)
-        done = builder.mul(whole, _I64(each))
-        with builder.if_then(builder.icmp_signed(">", size, done)):
-            raw = _load_some(builder, builder.add(source, done), each, builder.sub(size, done))
-            _store(builder, _widened(builder, of, raw), builder.add(target, builder.mul(whole, _I64(64))))
-        return context.get_dummy_value()
-
-    return types.void(form, types.intp, types.intp, types.intp), generate
-
-
-@intrinsic
-def tile_products(
-    context: Any, form: Any, vectors: Any, rows: Any, stride: Any, queries: Any, steps: Any, out: Any
-) -> Any:
-    """tile_products(form, vectors, rows, stride, queries, steps, out): rows times 16 · vectors queries.
-
-    Row r lies widened at rows + r · stride; step i of the queries, four bytes of each, at queries + i · 64 · vectors.
-    The sums go to out, 64 · vectors bytes a row.
-    """
-    if not _known(form, vectors):
-        return None
-    of, width, height = form.literal_value, vectors.literal_value, tile_rows()
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, _, rows, stride, queries, steps, out = args
-        kind = _FLOATS if is_float(of) else _INTS
-        starts = [builder.add(rows, builder.mul(stride, _I64(r))) for r in range(height)]
-
-        def one(i: Any, sums: Any) -> list[Any]:
-            at = builder.add(queries, builder.mul(i, _I64(64 * width)))
-            columns = [_load(builder, builder.add(at, _I64(64 * v)), kind) for v in range(width)]
-            added = []
-            for r, start in enumerate(starts):
-                four = _load(builder, builder.add(start, builder.mul(i, _I64(4))), kind.element)
-                row = _spread(builder, four, LANES)
-                added += [_added(builder, of, sums[r * width + v], row, columns[v]) for v in range(width)]
-            return added
-
-        nothing = ir.Constant(kind, [0] * LANES)
-        for n, total in enumerate(_for(builder, steps, [nothing] * (height * width), one)):
-            _store(builder, total, builder.add(out, _I64(64 * n)))
-        return context.get_dummy_value()
-
-    return types.void(form, vectors, *[types.intp] * 5), generate
-
-
-@intrinsic
-def row_products(context: Any, form: Any, rows: Any, size: Any, query: Any, out: Any) -> Any:
-    """row_products(form, rows, size, query, out): sixteen rows, whose addresses lie at `rows`, times one query.
-
-    Each row has `size` bytes of codes, the query is widened; sixteen sums go to out. Behind the sixteen addresses are
-    sixteen of rows that will be wanted later: memory is asked for them at the pace that these are read.
-    """
-    if not _known(form):
-        return None
-    of, each, together = form.literal_value, chunk_bytes(form.literal_value), 4
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, rows, size, query, out = args
-        kind = _FLOATS if is_float(of) else _INTS
-        whole = builder.sdiv(size, _I64(each))
-        done = builder.mul(whole, _I64(each))
-        sums = []
-        for group in range(0, LANES, together):
-            starts, later = (
-                [_load(builder, builder.add(rows, _I64(8 * (behind + group + r))), _I64) for r in range(together)]
-                for behind in (0, LANES)
-            )
-
-            def one(i: Any, carried: Any, starts: list[Any] = starts, later: list[Any] = later) -> list[Any]:
-                column = _load(builder, builder.add(query, builder.mul(i, _I64(64))), kind)
-                at = builder.mul(i, _I64(each))
-                for address in later:
-                    _fetch(builder, builder.add(address, at))
-                raw = [_load(builder, builder.add(start, at), _vector(_I8, each)) for start in starts]
-                return [
-                    _added(builder, of, total, _widened(builder, of, chunk), column)
-                    for total, chunk in zip(carried, raw, strict=True)
-                ]
-
-            begun = _for(builder, whole, [ir.Constant(kind, [0] * LANES)] * together, one)
-            before = builder.block
-            with builder.if_then(builder.icmp_signed(">", size, done)):
-                column = _load(builder, builder.add(query, builder.mul(whole, _I64(64))), kind)
-                rest = builder.sub(size, done)
-                for address in later:
-                    _fetch(builder, builder.add(address, done))
-                raw = [_load_some(builder, builder.add(start, done), each, rest) for start in starts]
-                ended = [
-                    _added(builder, of, total, _widened(builder, of, chunk), column)
-                    for total, chunk in zip(begun, raw, strict=True)
-                ]
-                inside = builder.block
-            for total, more in zip(begun, ended, strict=True):
-                phi = builder.phi(kind)
-                phi.add_incoming(total, before)
-                phi.add_incoming(more, inside)
-                sums.append(phi)
-        _store(builder, _summed(builder, sums), out)
-        return context.get_dummy_value()
-
-    return types.void(form, *[types.intp] * 4), generate
-
-
-@intrinsic
-def passing(
-    context: Any,
-    form: Any,
-    vectors: Any,
-    sums: Any,
-    start: Any,
-    by: Any,
-    factor: Any,
-    shift: Any,
-    limit: Any,
-    scores: Any,
-) -> Any:
-    """passing(form, vectors, sums, start, by, factor, shift, limit, scores): finish 16 · vectors scores, and compare.
-
-    scores = (sums + start) · by · factor + shift are stored; bit i of what is returned says that score i exceeds its
-    limit, or that one of the two is no number. Sums, limits and the rest are addresses of as many, or one for all.
-    """
-    if not _known(form, vectors):
-        return None
-    floats, width = is_float(form.literal_value), vectors.literal_value
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def lanes(which: int, kind: ir.VectorType, v: int) -> Any:
-            given = args[which]
-            if given.type != _I64:
-                return _spread(builder, given, LANES)
-            return _load(builder, builder.add(given, _I64(64 * v)), kind)
-
-        found = _I64(0)
-        for v in range(width):
-            total = lanes(2, _FLOATS if floats else _INTS, v)
-            if not floats:
-                total = builder.sitofp(builder.add(total, lanes(3, _INTS, v)), _FLOATS)
-            total = builder.fmul(builder.fmul(total, lanes(4, _FLOATS, v)), lanes(5, _FLOATS, v))
-            total = builder.fadd(total, lanes(6, _FLOATS, v))
-            _store(builder, total, builder.add(args[8], _I64(64 * v)))
-            above = builder.fcmp_unordered(">", total, lanes(7, _FLOATS, v))
-            bits = builder.zext(builder.bitcast(above, _I16), _I64)
-            found = builder.or_(found, builder.shl(bits, _I64(16 * v)))
-        return found
-
-    of = (start, by, factor, shift, limit)
-    given = [types.intp if isinstance(one, types.Integer) and one.bitwidth == 64 else one for one in of]
-    return types.uint64(form, vectors, types.intp, *given, types.intp), generate
+def prefetch(builder: Any, address: Any) -> None:
+    """Emit the asking for what lies at an address; one that is not there does nothing."""
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    # to read, into the second cache: what is fetched early enough would not stay in the first
+    call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, I32(0), I32(2), I32(1)])
 
 
 @intrinsic
@@ -389,7 +192,7 @@ def fetch(context: Any, address: Any) -> Any:
     """fetch(address): ask for the bytes there ahead of their use; an address that is not there does nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _fetch(builder, args[0])
+        prefetch(builder, args[0])
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
