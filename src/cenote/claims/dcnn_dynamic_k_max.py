@@ -36,7 +36,7 @@ from cenote.claims.training import (
 )
 from cenote.pool.dcnn import DCNN
 
-RATES, SEEDS, STEPS, BATCH = (1e-3, 3e-3, 1e-2, 3e-2), 3, 300, 50
+RATES, SEEDS, STEPS, BATCH = (3e-3, 1e-2, 3e-2, 1e-1), 3, 300, 50
 DIM, WINDOW, FEATURES, DROPOUT = 32, 6, 100, 0.5
 """Width of a word's vector; words of a window and features of the network that takes one maximum."""
 BASELINES = ("bag of words", "Max-TDNN")
