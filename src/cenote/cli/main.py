@@ -33,6 +33,7 @@ COMMANDS = (
     "info",
     "check",
     "encode",
+    "export",
     "train",
     "papers",
     "reproduce",

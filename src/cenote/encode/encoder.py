@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -82,11 +83,10 @@ class Encoder:
             raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
         self._device = usable(device)
         self.dtype: str = resolved(dtype, self._device) if model != "wordllama" else "fp32"
-        kind = torch.bfloat16 if self.dtype == "bf16" else torch.float32
         self._parts = source.load(
             model,
             self._device,
-            kind,
+            torch.bfloat16 if self.dtype == "bf16" else torch.float32,
             revision=revision,
             local_files_only=local_files_only,
             trust_remote_code=trust_remote_code,
@@ -222,10 +222,7 @@ class Encoder:
         times: Collection[int] | None = None,
         texts_at_once: int | None = None,
     ) -> Iterator[tuple[list[int], list[Tokens]]]:
-        """Yield (rows, their tokens) of distinct texts, longest first.
-
-        numbers: where each text stands in the input; times: how often.
-        """
+        """Yield (rows, tokens) of distinct texts, longest first. numbers: where each stands; times: how often."""
         prompt = self.prompt(role)
         tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
         self._check_window(tokens, numbers)
@@ -294,7 +291,7 @@ class Encoder:
         one = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else list(texts)
         several = isinstance(pool, Sequence) and not isinstance(pool, str)
-        pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
+        pools: list[Any] = list(pool) if several and pool is not None else [pool]
         poolers = [self._pooler(each) for each in pools]
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
         tasks = self._vector_tasks(given, role, poolers, normalize_embeddings, batch_size)
@@ -317,6 +314,13 @@ class Encoder:
     def encode_document(self, texts: str | Iterable[str], **options: Any) -> Any:
         """Encode as documents: `encode` with the document prompt."""
         return self.encode(texts, "document", **options)
+
+    def save(self, folder: str | Path, *, pool: Pool = None, **options: Any) -> None:
+        """Write a folder that sentence-transformers and `Encoder` open; see `cenote.encode.saving.save`."""
+        from cenote.encode.saving import save
+
+        own, pooler = self._pooler(pool)
+        save(self, self._parts, folder, None if own else pooler, **options)
 
     def _pooler(self, pool: Pool) -> tuple[bool, Pooler]:
         if pool is None:

@@ -51,6 +51,13 @@ def pooler_of(folder: Path, settings: dict[str, Any]) -> Pooler:
     return Concat(poolers)
 
 
+def mode_of(pooler: Pooler) -> str | None:
+    """Return the mode by which sentence-transformers pools as a pooler does; None where it has none."""
+    config = registry.config(pooler)
+    modes = {word: mode for mode, word in _WORDS.items()}
+    return modes.get(config["word"]) if config.get("empty") == "zero" else None
+
+
 def _on(settings: dict[str, Any]) -> list[str]:
     order = [f"pooling_mode_{old}" for old in _OLD]
     on = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value]

@@ -1,0 +1,156 @@
+"""Saving: an encoder as a folder that sentence-transformers opens, and `Encoder` again, with the same vectors.
+
+    model -> (modules on tokens) -> Pooling | Pool -> heads -> { Dense, an affine map } -> Normalize
+
+What sentence-transformers has a class for is written as that, by itself; any other pooler as
+`cenote.encode.modules.Pool`, which it opens where cenote is installed and `trust_remote_code=True` is said.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import uuid4
+
+import torch
+
+from cenote import registry
+from cenote.arrays import Float32
+from cenote.encode.card import card
+from cenote.encode.folder import Parts
+from cenote.encode.packaged import PACKAGED
+from cenote.encode.poolings import mode_of
+from cenote.encode.static import StaticTable
+from cenote.pool.base import Pooler
+
+if TYPE_CHECKING:
+    from cenote.encode.encoder import Encoder
+
+Affine: TypeAlias = tuple[Float32, Float32]
+"""y = W x + b of vectors: W (d', d) and b (d')."""
+
+
+def save(
+    encoder: Encoder,
+    parts: Parts,
+    folder: str | Path,
+    pooler: Pooler | None = None,
+    *,
+    maps: Sequence[Affine] = (),
+    told: Mapping[str, str] | None = None,
+    replace: bool = False,
+) -> None:
+    """Write a folder whole, or not at all; what was there before stays until then.
+
+    pooler: None for the model's own. maps: of the vectors, in their order; those of a cosine model get length 1 before
+    and behind each, as in a recipe. told: rows of the model card, by name. replace: write over a folder that is there.
+
+    Raises ValueError for a folder that is there, a model that brings code of its own, and a pooling that cannot stand
+    behind the model.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not replace:
+        raise ValueError(f"folder is {folder}, which is there already; name another, or replace it")
+    if encoder.name not in PACKAGED and any(parts.folder.rglob("*.py")):
+        raise ValueError(f"{parts.folder} holds code of its own, which is not copied; it cannot be saved")
+    modules = _modules(encoder, parts, pooler, maps)
+    from sentence_transformers import SentenceTransformer
+
+    prompts = {**encoder.prompts, **{role: encoder.prompt(role) for role in ("query", "document")}}
+    made = SentenceTransformer(
+        modules=modules,
+        device="cpu",
+        prompts=prompts if any(prompts.values()) else None,
+        default_prompt_name=encoder.prompt_name or parts.prompt_name,
+        similarity_fn_name=encoder.similarity,
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half = folder.with_name(f".{folder.name}.{uuid4().hex}.half")
+    try:
+        made.save_pretrained(str(half), create_model_card=False)
+        (half / "README.md").write_text(card(encoder, parts.folder, half, told or {}), encoding="utf-8")
+        if folder.exists():
+            old = half.with_suffix(".old")
+            folder.rename(old)
+            half.rename(folder)
+            shutil.rmtree(old)
+        else:
+            half.rename(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def _modules(encoder: Encoder, parts: Parts, pooler: Pooler | None, maps: Sequence[Affine]) -> list[Any]:
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    from cenote.encode.modules import Pool
+
+    modules, cosine = _opened(encoder, parts), encoder.similarity == "cosine"
+    pools = next((n for n, one in enumerate(modules) if isinstance(one, Pooling | Pool)), None)
+    if pooler is None:
+        normalise = isinstance(modules[-1], Normalize)
+        modules = modules[:-1] if normalise else modules
+    elif pools is None:
+        raise ValueError(f"{encoder.name} pools in the module that reads its table; another pooling cannot be saved")
+    else:
+        modules, normalise = [*modules[:pools], _pooling(encoder, parts, pooler)], cosine
+        if pooler.reads_layers:
+            modules[0].model.config.output_hidden_states = True
+    if encoder.truncate_dim is not None:
+        width = encoder.width(pooler)
+        full = parts.head_dim or (pooler or parts.pooling).out_dim(parts.model.dim)
+        modules.append(_dense(torch.eye(width, full), torch.zeros(width)))
+        normalise = cosine
+    for weight, bias in maps:
+        # as a recipe does: the vectors of cosine models have length 1 before every map, and behind it
+        modules += [Normalize()] if cosine else []
+        modules.append(_dense(torch.from_numpy(weight), torch.from_numpy(bias)))
+        normalise = cosine
+    return [*modules, Normalize()] if normalise else modules
+
+
+def _opened(encoder: Encoder, parts: Parts) -> list[Any]:
+    """Open the modules of the source folder in sentence-transformers, told the encoder's window."""
+    from sentence_transformers import SentenceTransformer
+
+    packaged = PACKAGED.get(encoder.name)
+    if packaged is not None and packaged.tokenizer is not None:
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+        from tokenizers import Tokenizer
+
+        assert isinstance(parts.model, StaticTable)
+        tokenizer = Tokenizer.from_file(str(parts.folder / packaged.tokenizer))
+        modules = [StaticEmbedding(tokenizer, embedding_weights=parts.model.table.cpu())]
+    else:
+        modules = list(SentenceTransformer(str(parts.folder), device="cpu", local_files_only=True))
+    if encoder.max_length != parts.window:
+        if hasattr(modules[0], "max_seq_length"):
+            modules[0].max_seq_length = encoder.max_length
+        else:
+            modules[0].tokenizer.enable_truncation(encoder.max_length)
+    return modules
+
+
+def _pooling(encoder: Encoder, parts: Parts, pooler: Pooler) -> Any:
+    """Return the module of a pooler: sentence-transformers' own where it has one."""
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    from cenote.encode.modules import Pool
+
+    mode = mode_of(pooler)
+    if mode is not None:
+        return Pooling(encoder.token_dim, mode, include_prompt=parts.include_prompt)
+    config = registry.config(pooler)
+    made = Pool(config.pop("word"), include_prompt=parts.include_prompt, **config)
+    made.pooler.load_state_dict(pooler.state_dict())
+    return made
+
+
+def _dense(weight: torch.Tensor, bias: torch.Tensor) -> Any:
+    from sentence_transformers.base.modules import Dense
+
+    made = Dense(weight.shape[1], weight.shape[0], activation_function=torch.nn.Identity())
+    made.linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+    return made
