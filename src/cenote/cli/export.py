@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
 
 from cenote.cli.arguments import AsJson, in_a_folder
@@ -56,6 +55,8 @@ def _chain(source: str) -> Chain:
 
 def _maps(chain: Chain) -> list[Affine]:
     """Return the transforms as maps W x + b: what they make of nothing, and of one dimension after another."""
+    import numpy as np
+
     found, dim = [], chain.leg.encoder.width(chain.leg.pool)
     for one, transform in zip(chain.leg.of_kind("transform"), chain.leg.transforms, strict=True):
         if one.stage.word == "normalize":

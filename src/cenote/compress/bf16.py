@@ -7,15 +7,12 @@ The last half step below the greatest float32, which would round to infinity, is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-
-if TYPE_CHECKING:
-    from cenote.kernels.scan import Queries
+from cenote.kernels import forms
+from cenote.kernels.scan import Queries
 
 INFINITY = 0x7F80
 
@@ -37,9 +34,6 @@ class BF16(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are."""
-        from cenote.kernels import forms
-        from cenote.kernels.scan import Queries
-
         return Queries(forms.BF16, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:

@@ -5,15 +5,12 @@ Values beyond its range (65504) are refused rather than turned into infinity.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-
-if TYPE_CHECKING:
-    from cenote.kernels.scan import Queries
+from cenote.kernels import forms
+from cenote.kernels.scan import Queries
 
 GREATEST = 65504.0
 
@@ -34,9 +31,6 @@ class Float16(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are."""
-        from cenote.kernels import forms
-        from cenote.kernels.scan import Queries
-
         return Queries(forms.FLOAT16, queries, np.ones(len(queries), np.float32))
 
     def nbytes(self, n: int, dim: int) -> int:

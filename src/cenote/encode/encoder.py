@@ -56,7 +56,6 @@ class Encoder:
     {name: text put before every text}, beside or in place of the model's own; prompt_name: the one used for both roles.
     truncate_dim: keep the first dimensions only. revision, local_files_only: of the hub. trust_remote_code: run code
     that comes with a model. batch_tokens: tokens of a batch at most, unless one text alone has more.
-
     Raises ValueError for a model that cannot be found or read and for options out of range.
     """
 
@@ -291,7 +290,7 @@ class Encoder:
         one = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else list(texts)
         several = isinstance(pool, Sequence) and not isinstance(pool, str)
-        pools: list[Any] = list(pool) if several and pool is not None else [pool]
+        pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
         poolers = [self._pooler(each) for each in pools]
         out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
         tasks = self._vector_tasks(given, role, poolers, normalize_embeddings, batch_size)
@@ -390,8 +389,7 @@ class Encoder:
             normalise = self._parts.normalise if own and not self.truncate_dim else self.similarity == "cosine"
         if normalise:
             pooled = torch.nn.functional.normalize(pooled, dim=1)
-        found: Float32 = pooled.cpu().numpy()
-        return found
+        return np.asarray(pooled.cpu().numpy(), np.float32)
 
 
 def _check_finite(x: Float32, name: str) -> None:
