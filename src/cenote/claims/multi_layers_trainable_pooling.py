@@ -47,7 +47,7 @@ from cenote.pool.mean import Mean
 from cenote.pool.multi_layer import MultiLayer
 
 TASKS = {"stsb": "Spearman", "capretrieval-en": "nDCG@10", "banking77": "accuracy"}
-RATES, SEEDS, STEPS, BATCH, SCALE = (3e-5, 1e-4, 3e-4, 1e-3), 4, 100, 32, 20.0
+RATES, SEEDS, STEPS, BATCH, SCALE = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3), 4, 100, 32, 20.0
 """The last is what cosines are multiplied by."""
 LIKE, DEV, TEST, QUERIES, DOCUMENTS, INTENTS = 4.0, 300, 1000, 150, 1000, (1000, 500)
 """Score from which a pair of STS-B is a like one, and how much is drawn of each part."""

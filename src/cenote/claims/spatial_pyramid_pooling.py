@@ -40,7 +40,7 @@ from cenote.claims.training import (
 from cenote.pool.spatial_pyramid import SpatialPyramid
 
 DATA = "mnist-t10k digits beside a piece of another, 1,500 / 500 / 1,000"
-RATES, SEEDS, STEPS, BATCH = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), 4, 200, 50
+RATES, SEEDS, STEPS, BATCH = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), 4, 600, 50
 PARTS, CHANNELS, CLASSES, STRIDE = (1500, 500, 1000), 32, 10, 2
 SIDE, SMALLER, TILES, JITTER = 20, 16, 10, 2
 """Pixels of a picture, of the other size in training, pictures along a scene, and how far a box misses its picture."""
