@@ -8,17 +8,17 @@ Weights are read from safetensors files and from nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from cenote import registry
 from cenote.encode.fronts import Front, front_of, unknown
-from cenote.encode.heads import head_of, loaded
+from cenote.encode.heads import Unit, head_of, loaded
 from cenote.encode.layout import Named, named, read_json
 from cenote.encode.model import Model
 from cenote.encode.poolings import pooler_of
@@ -54,7 +54,7 @@ class Parts:
     window: int | None = None
     pooling: Pooler = field(default_factory=lambda: registry.make("mean", ("pool",)))
     include_prompt: bool = True
-    heads: list[Callable[[Tensor], Tensor]] = field(default_factory=list)
+    heads: list[nn.Module] = field(default_factory=list)
     head_dim: int | None = None
     normalise: bool = False
     similarity: str = "cosine"
@@ -100,7 +100,7 @@ def _parts(folder: Path, front: Front, modules: Sequence[Named], device: torch.d
             parts.normalise = True
         elif one.kind in ("Dense", "LayerNorm"):
             if parts.normalise:
-                parts.heads.append(_unit)
+                parts.heads.append(Unit())
                 parts.normalise = False
             head, parts.head_dim = head_of(folder, one, device)
             parts.heads.append(head)
@@ -157,10 +157,6 @@ def _pool(parts: Parts, pooling: Named, device: torch.device) -> None:
         parts.pooling, parts.include_prompt = module.pooler.to(device).eval(), module.include_prompt
     else:
         raise unknown(parts.folder, pooling.kind)
-
-
-def _unit(x: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(x, dim=1)
 
 
 def _settings(parts: Parts, settings: dict[str, Any]) -> None:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cenote.encode.layout import Named
+
+
+class Head(nn.Module):
+    """A module of sentence-transformers, of vectors (B, D) in the place of its dictionaries."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, D')."""
+        out: Tensor = self.module({"sentence_embedding": x})["sentence_embedding"]
+        return out
+
+
+class Unit(nn.Module):
+    """Vectors (B, D) of length 1; zeros stay zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, D)."""
+        return nn.functional.normalize(x, dim=1)
 
 
 def loaded(folder: Path, named: Named, device: torch.device) -> Any:
@@ -30,8 +50,8 @@ def loaded(folder: Path, named: Named, device: torch.device) -> Any:
     )
 
 
-def head_of(folder: Path, named: Named, device: torch.device) -> tuple[Callable[[Tensor], Tensor], int]:
-    """Return what a Dense or a LayerNorm makes of vectors (B, D), and the width it gives.
+def head_of(folder: Path, named: Named, device: torch.device) -> tuple[Head, int]:
+    """Return what a Dense or a LayerNorm makes of vectors, and the width it gives.
 
     Raises ValueError for one that does not read and write the pooled vectors.
     """
@@ -40,9 +60,4 @@ def head_of(folder: Path, named: Named, device: torch.device) -> tuple[Callable[
             f"{named.place} reads or writes other than sentence_embedding; heads on pooled vectors are known"
         )
     module = loaded(folder, named, device)
-
-    def head(x: Tensor) -> Tensor:
-        out: Tensor = module({"sentence_embedding": x})["sentence_embedding"]
-        return out
-
-    return head, int(module.get_embedding_dimension())
+    return Head(module), int(module.get_embedding_dimension())

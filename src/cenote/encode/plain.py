@@ -10,6 +10,36 @@ import torch
 from torch import Tensor
 
 
+def transformer_of(
+    folder: Path, dtype: torch.dtype, trust_remote_code: bool = False, attention: str | None = None
+) -> Any:
+    """Open the model of transformers that makes states of a folder's tokens: of an encoder with a decoder, the first.
+
+    attention: the implementation by transformers' name; its own choice without one.
+    Raises ValueError where the folder holds no safetensors weights: nothing else is opened.
+    """
+    from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
+
+    try:
+        known = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trust_remote_code)
+        # of a T5 this is the encoder alone, which is all that such a folder may hold
+        kind = AutoModelForTextEncoding if type(known) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+        model: Any = kind.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            attn_implementation=attention,
+        )
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be opened as a transformers model with safetensors weights: {error}"
+        ) from None
+    has_decoder = getattr(model, "decoder", None) is not None and model.config.get_text_config().is_encoder_decoder
+    return (model.get_encoder() if has_decoder else model).eval()
+
+
 class PlainTransformer:
     """The encoder of a transformers folder (config.json, *.safetensors) in one type on one device.
 
@@ -20,26 +50,9 @@ class PlainTransformer:
     concurrent = False
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> None:
-        from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
-
-        try:
-            known = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trust_remote_code)
-            # of a T5 this is the encoder alone, which is all that such a folder may hold
-            kind = AutoModelForTextEncoding if type(known) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
-            model: Any = kind.from_pretrained(
-                str(folder),
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-            )
-        except OSError as error:
-            raise ValueError(
-                f"{folder} cannot be opened as a transformers model with safetensors weights: {error}"
-            ) from None
+        model = transformer_of(folder, dtype, trust_remote_code)
         config = model.config.get_text_config()
-        has_decoder = getattr(model, "decoder", None) is not None and config.is_encoder_decoder
-        self._model = (model.get_encoder() if has_decoder else model).to(device).eval()
+        self._model = model.to(device)
         self.device = device
         self.dim: int = config.hidden_size
         self.depth: int = config.num_hidden_layers

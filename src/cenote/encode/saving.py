@@ -8,11 +8,9 @@ What sentence-transformers has a class for is written as that, by itself; any ot
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import uuid4
 
 import torch
 
@@ -23,6 +21,7 @@ from cenote.encode.folder import Parts
 from cenote.encode.packaged import PACKAGED
 from cenote.encode.poolings import mode_of
 from cenote.encode.static import StaticTable
+from cenote.encode.whole import whole
 from cenote.pool.base import Pooler
 
 if TYPE_CHECKING:
@@ -50,36 +49,22 @@ def save(
     Raises ValueError for a folder that is there, a model that brings code of its own, and a pooling that cannot stand
     behind the model.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not replace:
-        raise ValueError(f"folder is {folder}, which is there already; name another, or replace it")
     if encoder.name not in PACKAGED and any(parts.folder.rglob("*.py")):
         raise ValueError(f"{parts.folder} holds code of its own, which is not copied; it cannot be saved")
-    modules = _modules(encoder, parts, pooler, maps)
-    from sentence_transformers import SentenceTransformer
+    with whole(folder, replace=replace) as half:
+        modules = _modules(encoder, parts, pooler, maps)
+        from sentence_transformers import SentenceTransformer
 
-    prompts = {**encoder.prompts, **{role: encoder.prompt(role) for role in ("query", "document")}}
-    made = SentenceTransformer(
-        modules=modules,
-        device="cpu",
-        prompts=prompts if any(prompts.values()) else None,
-        default_prompt_name=encoder.prompt_name or parts.prompt_name,
-        similarity_fn_name=encoder.similarity,
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    half = folder.with_name(f".{folder.name}.{uuid4().hex}.half")
-    try:
+        prompts = {**encoder.prompts, **{role: encoder.prompt(role) for role in ("query", "document")}}
+        made = SentenceTransformer(
+            modules=modules,
+            device="cpu",
+            prompts=prompts if any(prompts.values()) else None,
+            default_prompt_name=encoder.prompt_name or parts.prompt_name,
+            similarity_fn_name=encoder.similarity,
+        )
         made.save_pretrained(str(half), create_model_card=False)
         (half / "README.md").write_text(card(encoder, parts.folder, half, told or {}), encoding="utf-8")
-        if folder.exists():
-            old = half.with_suffix(".old")
-            folder.rename(old)
-            half.rename(folder)
-            shutil.rmtree(old)
-        else:
-            half.rename(folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
 
 
 def _modules(encoder: Encoder, parts: Parts, pooler: Pooler | None, maps: Sequence[Affine]) -> list[Any]:

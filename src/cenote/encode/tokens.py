@@ -48,6 +48,14 @@ class Tokenizer:
 
         return cls(Fast.from_file(str(path)), specials=specials)
 
+    def save(self, path: Path, window: int | None, padding: int) -> None:
+        """Write a `tokenizer.json` that by itself cuts to a window and fills shorter texts of a batch up behind."""
+        written = type(self._fast).from_str(self._fast.to_str())
+        if window is not None:
+            written.enable_truncation(window)
+        written.enable_padding(pad_id=padding, pad_token=written.id_to_token(padding) or "[PAD]")
+        written.save(str(path))
+
     def encode(self, texts: list[str], window: int | None = None) -> list[Tokens]:
         """Tokenise; beyond `window` tokens, specials counted, the text's last tokens are cut and its specials kept."""
         found = self._read(self._fast.encode_batch, texts, self.specials)
