@@ -39,3 +39,12 @@ def test_what_is_no_model_is_refused(
     assert main(["export", "model", recipe, "--out", str(tmp_path / "model")]) == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_a_graph_is_written_for_onnxruntime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", "onnx", "wordllama | truncate 64", "--out", str(tmp_path / "graph")]) == 0
+    assert {"model.onnx", "tokenizer.json", "config.json", "README.md"} <= {
+        p.name for p in (tmp_path / "graph").iterdir()
+    }

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    kind: Annotated[Literal["model"], typer.Argument(help="model: a folder of sentence-transformers.")],
+    kind: Annotated[
+        Literal["model", "onnx"], typer.Argument(help="model: a folder of sentence-transformers; onnx: a graph.")
+    ],
     source: Annotated[str, typer.Argument(metavar="RECIPE|DIR", help="A recipe, or a collection.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the model goes.")],
     replace: Annotated[bool, typer.Option("--replace", help="Write over a folder that is there.")] = False,
@@ -26,8 +28,13 @@ def export(
     in_a_folder(out, "--out")
     chain = _chain(source)
     leg = chain.leg
-    told = {"recipe": f"`{chain.recipe}`"}
-    leg.encoder.save(out, pool=leg.pool, maps=_maps(chain), told=told, replace=replace)
+    if kind == "onnx":
+        from cenote.encode.onnx import export_onnx
+
+        export_onnx(leg.encoder, out, pool=leg.pool, maps=_maps(chain), replace=replace)
+    else:
+        told = {"recipe": f"`{chain.recipe}`"}
+        leg.encoder.save(out, pool=leg.pool, maps=_maps(chain), told=told, replace=replace)
     if chain.recipe.chunker is not None or leg.of_kind("codec") or leg.of_kind("rerank"):
         TERMINAL.message("the model gives the float vectors of whole texts; passages and codes are no part of it")
     if as_json:
