@@ -14,11 +14,13 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding
-from tiny_models import TEXTS, WINDOW, save, word_pieces
+from tiny_models import TEXTS, save, word_pieces
 from tokenizers import Tokenizer
 
+from cenote import registry
 from cenote.encode import Encoder
 from cenote.encode.onnx import export_onnx
+from cenote.pool.adapters import Concat
 from cenote.pool.base import Pooler
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -49,26 +51,22 @@ def opened(folder: Path, **options: Any) -> Encoder:
     return Encoder(str(folder), dtype="fp32", device="cpu", **options)
 
 
-def with_heads(folder: Path) -> Encoder:
-    torch.manual_seed(1)
-    save(folder, heads=(Dense(32, 24), Normalize()), prompts={"query": "find: ", "document": "a box: "})
-    return opened(folder / "saved")
-
-
 def rotary(folder: Path) -> Encoder:
     save(folder, "modernbert", pooling="cls", heads=())
     return opened(folder / "saved", truncate_dim=8)
 
 
-def static_folder(folder: Path) -> Path:
+def static_folder(folder: Path, *heads: Any, **options: Any) -> Path:
     torch.manual_seed(0)
     table = StaticEmbedding(word_pieces(), embedding_dim=24)
-    SentenceTransformer(modules=[table], device="cpu").save(str(folder))
+    SentenceTransformer(modules=[table, *heads], device="cpu", **options).save(str(folder))
     return folder
 
 
 def static(folder: Path) -> Encoder:
-    return opened(static_folder(folder))
+    torch.manual_seed(1)
+    heads, prompts = (Dense(24, 16), Normalize()), {"query": "find: ", "document": "a box: "}
+    return opened(static_folder(folder, *heads, prompts=prompts), max_length=7)
 
 
 def minilm(folder: Path) -> Encoder:
@@ -76,7 +74,7 @@ def minilm(folder: Path) -> Encoder:
     return Encoder("minilm", dtype="fp32", device="cpu")
 
 
-@pytest.fixture(scope="module", params=[with_heads, rotary, static, minilm], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=[static, rotary, minilm], ids=lambda make: make.__name__)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Path]:
     make: Callable[[Path], Encoder] = request.param
     folder = tmp_path_factory.mktemp(make.__name__)
@@ -129,26 +127,22 @@ def test_the_program_in_the_card_runs_as_it_stands(pair: tuple[Encoder, Path], m
     np.testing.assert_allclose(found["embed"](WORDY), encoder.encode(WORDY), atol=1e-4)
 
 
-@pytest.mark.parametrize("word", ["max", "weighted", "softpool"])
-def test_poolings_of_ours_are_part_of_the_graph(word: str, table: Path, tmp_path: Path) -> None:
-    encoder = opened(table)
-    export_onnx(encoder, tmp_path / "onnx", pool=word)
+def test_poolings_of_ours_are_part_of_the_graph(table: Path, tmp_path: Path) -> None:
+    encoder, pool = opened(table), Concat([registry.make(word, ("pool",)) for word in ("max", "weighted", "softpool")])
+    export_onnx(encoder, tmp_path / "onnx", pool=pool)
     exported = Exported(tmp_path / "onnx")
-    assert exported.config["pooling"]["word"] == word
-    np.testing.assert_allclose(exported.encode(WORDY), encoder.encode(WORDY, pool=word), atol=1e-4)
+    assert [one["word"] for one in exported.config["pooling"]["poolers"]] == ["max", "weighted", "softpool"]
+    np.testing.assert_allclose(exported.encode(WORDY), encoder.encode(WORDY, pool=pool), atol=1e-4)
 
 
-def test_maps_stand_behind_the_pooling_and_a_smaller_window_is_kept(table: Path, tmp_path: Path) -> None:
+def test_maps_stand_behind_the_pooling(table: Path, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    maps = [(draw.normal(size=(5, 24)).astype(np.float32), draw.normal(size=5).astype(np.float32))]
-    encoder = opened(table, max_length=7)
-    export_onnx(encoder, tmp_path / "onnx", maps=maps)
-    exported, (weight, bias) = Exported(tmp_path / "onnx"), maps[0]
-    unit = encoder.encode(WORDY, normalize_embeddings=True)
-    expected = unit @ weight.T + bias
+    weight, bias = draw.normal(size=(5, 24)).astype(np.float32), draw.normal(size=5).astype(np.float32)
+    encoder = opened(table)
+    export_onnx(encoder, tmp_path / "onnx", maps=[(weight, bias)])
+    expected = encoder.encode(WORDY, normalize_embeddings=True) @ weight.T + bias
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert exported.config["window"] == 7 < WINDOW
-    np.testing.assert_allclose(exported.encode(WORDY), expected, atol=1e-4)
+    np.testing.assert_allclose(Exported(tmp_path / "onnx").encode(WORDY), expected, atol=1e-4)
 
 
 def test_a_folder_that_is_there_is_refused(table: Path, tmp_path: Path) -> None:
