@@ -246,16 +246,18 @@ def _cause(error: BaseException) -> BaseException:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what torch's exporter says of its own insides to itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep what the exporter and its optimiser say of their own insides to themselves."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _compare(encoder: Encoder, folder: Path, pool: Pool, maps: Sequence[Affine]) -> None:
