@@ -78,7 +78,8 @@ def test_a_configuration_builds_it_again(pooler: Pooler) -> None:
 def test_torch_compiles_it_whole(pooler: Pooler) -> None:
     torch._dynamo.reset()
     x = LAYERS if pooler.reads_layers else X
-    assert torch.equal(torch.compile(pooler, backend="eager", fullgraph=True)(x, MASK), pooler(x, MASK))
+    # an eager mean of whole rows may add in another order than the graph does
+    torch.testing.assert_close(torch.compile(pooler, backend="eager", fullgraph=True)(x, MASK), pooler(x, MASK))
 
 
 def test_concat_is_its_parts_side_by_side() -> None:
