@@ -26,7 +26,7 @@ from cenote.encode.attention import Attention
 from cenote.encode.norm import RootNorm
 from cenote.encode.packed import Packed, settings
 from cenote.encode.products import ACTIVATIONS, Gated, Product
-from cenote.encode.rotary import Rotary, theta_of
+from cenote.encode.rotary import Rotary, thetas_of
 from cenote.encode.weights import Weights
 
 _KINDS = {"full_attention": ("rope_theta", 1_000_000.0), "sliding_attention": ("rope_local_base_freq", 10_000.0)}
@@ -36,7 +36,7 @@ _KINDS = {"full_attention": ("rope_theta", 1_000_000.0), "sliding_attention": ("
 def understands(config: dict[str, Any]) -> bool:
     """Whether a config.json describes a model that this file computes exactly."""
     known = config.get("hidden_activation", "gelu_pytorch_tanh") in ACTIVATIONS and set(_kinds(config)) <= set(_KINDS)
-    rotates = all(_theta(config, kind) is not None for kind in _KINDS)
+    rotates = thetas_of(config, _KINDS) is not None
     both_sides = config.get("use_bidirectional_attention") is True
     return known and rotates and both_sides and settings(config, attn_logit_softcapping=None, rope_scaling=None)
 
@@ -46,11 +46,6 @@ def _kinds(config: dict[str, Any]) -> list[str]:
     depth = config["num_hidden_layers"]
     found = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(depth)]
     return config.get("layer_types") or found
-
-
-def _theta(config: dict[str, Any], kind: str) -> float | None:
-    older, default = _KINDS[kind]
-    return theta_of((config.get("rope_parameters") or {}).get(kind), config.get(older, default))
 
 
 @dataclass(frozen=True)
@@ -78,14 +73,14 @@ class PackedGemma(Packed):
         scale = config.get("query_pre_attn_scalar", 256) ** -0.5
         # the nearest tokens on either side that a window of this size, open at its ends, holds
         near = config.get("sliding_window", 4096) // 2
-        self._attends, self._rotaries = {}, {}
-        for kind, reach in (("full_attention", None), ("sliding_attention", near)):
-            self._attends[kind] = Attention(
-                heads, width, device, dtype, key_heads=groups, scale=scale, before=reach, after=reach
-            )
-            theta = _theta(config, kind)
-            assert theta is not None
-            self._rotaries[kind] = Rotary(theta, width, heads + groups, device)
+        reaches = {"full_attention": None, "sliding_attention": near}
+        self._attends = {
+            kind: Attention(heads, width, device, dtype, key_heads=groups, scale=scale, before=reach, after=reach)
+            for kind, reach in reaches.items()
+        }
+        thetas = thetas_of(config, _KINDS)
+        assert thetas is not None
+        self._rotaries = {kind: Rotary(theta, width, heads + groups, device) for kind, theta in thetas.items()}
         self._words = weights.table("embed_tokens.weight")
         self._scale = torch.tensor(dim**0.5, device=device).to(dtype)
         self._final = weights.root_norm("norm", eps, above=1.0)

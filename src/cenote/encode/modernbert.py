@@ -24,7 +24,7 @@ from cenote.encode.attention import Attention
 from cenote.encode.norm import Norm
 from cenote.encode.packed import Packed, settings
 from cenote.encode.products import ACTIVATIONS, Gated, Product
-from cenote.encode.rotary import Rotary, theta_of
+from cenote.encode.rotary import Rotary, thetas_of
 from cenote.encode.weights import Weights
 
 _KINDS = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
@@ -34,7 +34,7 @@ _KINDS = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention
 def understands(config: dict[str, Any]) -> bool:
     """Whether a config.json describes a model that this file computes exactly."""
     known = config.get("hidden_activation", "gelu") in ACTIVATIONS and set(_kinds(config)) <= set(_KINDS)
-    rotates = all(_theta(config, kind) is not None for kind in _KINDS)
+    rotates = thetas_of(config, _KINDS) is not None
     return known and rotates and settings(config, rope_scaling=None)
 
 
@@ -42,11 +42,6 @@ def _kinds(config: dict[str, Any]) -> list[str]:
     every: int = config.get("global_attn_every_n_layers", 3)
     found = ["sliding_attention" if i % every else "full_attention" for i in range(config["num_hidden_layers"])]
     return config.get("layer_types") or found
-
-
-def _theta(config: dict[str, Any], kind: str) -> float | None:
-    older, default = _KINDS[kind]
-    return theta_of((config.get("rope_parameters") or {}).get(kind), config.get(older, default))
 
 
 @dataclass(frozen=True)
@@ -72,11 +67,9 @@ class PackedModernBert(Packed):
             kind: Attention(heads, dim // heads, device, dtype, before=reach, after=reach)
             for kind, reach in reaches.items()
         }
-        self._rotaries = {}
-        for kind in _KINDS:
-            theta = _theta(config, kind)
-            assert theta is not None
-            self._rotaries[kind] = Rotary(theta, dim // heads, 2 * heads, device)
+        thetas = thetas_of(config, _KINDS)
+        assert thetas is not None
+        self._rotaries = {kind: Rotary(theta, dim // heads, 2 * heads, device) for kind, theta in thetas.items()}
         self._words = weights.table("embeddings.tok_embeddings.weight")
         self._norm, self._final = weights.norm("embeddings.norm", eps), weights.norm("final_norm", eps)
         activation: str = config.get("hidden_activation", "gelu")

@@ -27,6 +27,17 @@ def theta_of(told: dict[str, Any] | None, theta: float) -> float | None:
     return float(told.get("rope_theta", theta)) if plain else None
 
 
+def thetas_of(config: dict[str, Any], kinds: dict[str, tuple[str, float]]) -> dict[str, float] | None:
+    """Return the base of each kind of layer of a config.json; None where one's angles are scaled.
+
+    kinds: of each, the setting in which older folders say it, and what it is where nothing does.
+    """
+    told = config.get("rope_parameters") or {}
+    found = {kind: theta_of(told.get(kind), config.get(older, theta)) for kind, (older, theta) in kinds.items()}
+    known = {kind: theta for kind, theta in found.items() if theta is not None}
+    return known if len(known) == len(kinds) else None
+
+
 class Rotary:
     """Turns the first `heads` heads of width d of a packed matrix."""
 
