@@ -2,13 +2,16 @@
 
 Documents are 12 to 40 words drawn from a Zipf law, each with a number; questions are the last five words of a document.
 The recipe has a small encoder, so that what is measured is the collection and not a large model. Every size is built
-once, in a process of its own, under a memory of 1 GiB; recall is against an exact search over the same vectors.
+once, in a process of its own, under a memory of 1 GiB; recall is against an exact search over the same vectors. Beside
+it stands the library as it was before its packed encoder and its compiled scans, taken from the history.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Contest, Turn
+from benchmarks.floors import WORK, Floors
+from benchmarks.harness import ROOT, Contest, Turn
 
+BEFORE = "2db9ab6"
+"""The last commit without packed batches, compiled scans and the cache of encodings."""
 SIZES = (10_000, 100_000, 1_000_000)
 RECIPE, EXACT = "wordllama | int8 | flat | rerank float32 40", "wordllama | flat"
 VOCABULARY, QUESTIONS = 30_000, 100
+_COMPARED = 100_000  # documents up to which the old one is built too: it takes several times as long
 
 
 def documents(count: int) -> Iterator[dict[str, Any]]:
@@ -47,9 +54,11 @@ def grow(count: int) -> Turn:
     def turn() -> Mapping[str, float]:
         folder = Path(tempfile.mkdtemp(prefix="cenote-growth-"))
         try:
-            began = time.perf_counter()
-            with cenote.create(folder / "docs.cenote", documents(count), RECIPE, memory="1GiB") as docs:
+            with Floors() as floors:
+                began = time.perf_counter()
+                docs = cenote.create(folder / "docs.cenote", documents(count), RECIPE, memory="1GiB")
                 built, peak = time.perf_counter() - began, _peak()
+            with docs:
                 docs.search(asked[0])
                 began = time.perf_counter()
                 for question in asked:
@@ -66,11 +75,25 @@ def grow(count: int) -> Turn:
                 "disk bytes a document": info.disk_bytes_per_document,
                 "ms a question": 1000 * one,
                 "recall@10": _recall(found, exact),
-            }
+            } | {f"{work}, s": floors.seconds[work] for work in _STAGES}
         finally:
             shutil.rmtree(folder)
 
     return turn
+
+
+def grow_before(count: int) -> Turn:
+    """Do the same with the library as it was."""
+    tree = Path(tempfile.gettempdir()) / f"cenote-at-{BEFORE}"
+    if not tree.exists():
+        line = ["git", "-C", str(ROOT), "worktree", "add", "--force", "--detach", str(tree), BEFORE]
+        if subprocess.run(line, capture_output=True, check=False).returncode:
+            raise ImportError(f"the history of this checkout has no commit {BEFORE}")
+    sys.path.insert(0, str(tree / "src"))
+    return grow(count)
+
+
+_STAGES = tuple(dict.fromkeys(WORK[floor] for floor in ("data", "encode", "compress", "collection")))
 
 
 def _peak() -> int:
@@ -87,35 +110,61 @@ def _recall(found: Sequence[Any], exact: Sequence[Any]) -> float:
 
 def contests() -> list[Contest]:
     """One size after another."""
+    note = (
+        "Seconds of reading, encoding, compressing and storing are those of all threads together, while it was built."
+    )
     return [
-        Contest(f"build {size:,} documents", "documents", size, {"cenote": (grow, size)}, repeats=1, warm=False)
+        Contest(
+            f"build {size:,} documents",
+            "documents",
+            size,
+            {"cenote": (grow, size)} | ({f"cenote at {BEFORE}": (grow_before, size)} if size <= _COMPARED else {}),
+            repeats=1,
+            warm=False,
+            note=note if size == SIZES[-1] else "",
+        )
         for size in SIZES
     ]
 
 
+_PANELS = {"seconds to build": "median", **{name: name for name in ("peak MB", "ms a question", "recall@10")}}
+
+
+_SHADES = ("#c9d9ec", "#1f5fa8", "#7aa6d6", "#f0b35a")
+
+
 def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw how time, memory and answers grow with the documents."""
+    """Draw how time, memory and answers grow with the documents, and what the time goes into, now and before."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    sizes = [result["work"] for result in results]
-    rows = [result["rows"][0] for result in results]
-    panels = {
-        "seconds to build": [row["median"] for row in rows],
-        "peak MB": [row["told"]["peak MB"] for row in rows],
-        "ms a question": [row["told"]["ms a question"] for row in rows],
-        "recall@10": [row["told"]["recall@10"] for row in rows],
-    }
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 2.8), layout="constrained")
-    for axis, (title, values) in zip(axes, panels.items(), strict=True):
-        axis.plot(sizes, values, "o-", color="#1f5fa8")
-        axis.set(xscale="log", title=title, xlabel="documents")
-        axis.set_ylim(0, 1.05 * max(values))
-        if title in ("seconds to build", "ms a question"):
-            axis.set_yscale("log")
-            axis.set_ylim(min(values) / 2, max(values) * 2)
+    figure, axes = pyplot.subplots(1, len(_PANELS) + 1, figsize=(15, 3), layout="constrained")
+    for which, (name, colour) in enumerate((("now", "#1f5fa8"), ("before", "#b0b0b0"))):
+        told = [
+            (result["work"], row["told"] | {"median": row["median"]})
+            for result in results
+            for row in result["rows"][which : which + 1]
+        ]
+        for axis, (title, key) in zip(axes, _PANELS.items(), strict=False):
+            axis.plot([size for size, _ in told], [one[key] for _, one in told], "o-", color=colour, label=name)
+            axis.set(xscale="log", title=title, xlabel="documents")
+            if title in ("seconds to build", "ms a question"):
+                axis.set_yscale("log")
+            else:
+                axis.set_ylim(0)
+        at, left = [one for size, one in told if size == _COMPARED], 0.0
+        for one in at:
+            for shade, work in enumerate(_STAGES):
+                axes[-1].barh(
+                    name, one[f"{work}, s"], left=left, color=_SHADES[shade], label=work if not which else None
+                )
+                left += one[f"{work}, s"]
+    axes[0].legend(frameon=False)
+    axes[-1].set(title=f"building {_COMPARED:,} documents", xlabel="seconds, of all threads")
+    axes[-1].legend(frameon=False, fontsize=8)
+    for axis in axes:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
