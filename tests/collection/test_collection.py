@@ -1,7 +1,13 @@
 """Collections: what was put in is found, read back, replaced and deleted."""
 
+import errno
+import os
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +17,8 @@ import pytest
 from shelf import RECIPE, rows
 
 import cenote
-from cenote.collection import Collection, MissingDocuments
+from cenote.collection import Collection, MissingDocuments, creating
+from cenote.data import Document
 from cenote.errors import Locked, RecipeError
 
 
@@ -102,6 +109,76 @@ def test_prune_removes_what_is_gone_from_the_same_source(tmp_path: Path) -> None
     assert docs.ids() == ["notes/a.txt", "notes/c.txt", "other/a.txt", "other/b.txt", "other/c.txt"], (
         "what cannot be read is there all the same"
     )
+
+
+def test_prune_keeps_what_lies_in_a_folder_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, listed = tmp_path / "notes", os.scandir
+    (folder / "closed").mkdir(parents=True)
+    for name in ("a", "b", "closed/c"):
+        (folder / f"{name}.txt").write_text(name)
+    docs = cenote.create(tmp_path / "docs", folder, RECIPE)
+    (folder / "b.txt").unlink()
+
+    def refuse(place: Any) -> Any:
+        if str(place).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    did = docs.add(folder, prune=True)
+    assert (did.pruned, docs.ids()) == (1, ["a.txt", "closed/c.txt"])
+    assert "cannot be listed" in did.skipped[0].reason
+
+
+def test_prune_keeps_what_a_pattern_may_not_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, seen = tmp_path / "notes", os.lstat
+    (folder / "closed").mkdir(parents=True)
+    for name in ("a", "closed/b"):
+        (folder / f"{name}.txt").write_text(name)
+    docs = cenote.create(tmp_path / "docs", str(folder / "**" / "*.txt"), RECIPE)
+    (folder / "closed" / "b.txt").rename(tmp_path / "b.txt")  # as good as hidden for who lists the folder
+
+    def refuse(place: Any, **options: Any) -> Any:
+        if Path(place).parent.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return seen(place, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", refuse)
+        assert docs.add(str(folder / "**" / "*.txt"), prune=True).pruned == 0
+    assert docs.add(str(folder / "**" / "*.txt"), prune=True).pruned == 1
+
+
+def test_a_pattern_with_an_empty_range_prunes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("rain")
+    docs = cenote.create(tmp_path / "docs", tmp_path / "a.txt", RECIPE)
+    assert docs.add(str(tmp_path / "[z-a].txt"), prune=True).pruned == 0
+
+
+def test_a_collection_that_another_process_makes_first_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "docs.cenote"
+
+    @contextmanager
+    def made_meanwhile(ray: str | None) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(creating.cluster, "joined", lambda ray: nullcontext())
+            cenote.create(place, rows(0, 5), RECIPE).close()
+        yield
+
+    monkeypatch.setattr(creating.cluster, "joined", made_meanwhile)
+    with pytest.raises(ValueError, match="is a collection already"):
+        cenote.create(place, rows(5, 9), RECIPE)
+    assert cenote.open(place).ids() == [f"d{n}" for n in range(5)]
+
+
+def test_a_copy_of_a_manifest_does_not_keep_anybody_from_writing(docs: Collection) -> None:
+    newest = max(docs.path.glob("MANIFEST-*"))
+    shutil.copy(newest, newest.with_name("MANIFEST-00000001 (copy).json"))
+    assert docs.add(rows(60, 61)).added == 1
 
 
 def test_ids_of_one_call_must_be_unique_and_both_places_are_named(docs: Collection) -> None:
@@ -239,6 +316,22 @@ def test_text_that_is_no_unicode_is_a_reported_skip(docs: Collection) -> None:
     did = docs.add([{"id": "x", "text": "half \ud800 a pair"}, {"id": "y", "text": "whole"}])
     assert did.added == 1
     assert "surrogate" in did.skipped[0].reason
+
+
+@pytest.mark.parametrize("more", [{"tag": "\ud800"}, {"tags": ["whole", "\udfff"]}, {"half\ud800": 1}])
+def test_an_attribute_that_is_no_unicode_is_a_reported_skip(docs: Collection, more: dict[str, Any]) -> None:
+    did = docs.add([{"id": "x", "text": "rain", **more}, {"id": "y", "text": "bread"}])
+    assert (did.added, docs.get(["y"])[0].text) == (1, "bread")
+    assert "surrogate" in did.skipped[0].reason
+
+
+def test_lists_within_lists_are_a_reported_skip(docs: Collection) -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    did = docs.add([Document(str(n), "rain", attributes={"tags": tags}) for n, tags in enumerate([["a"], [[]], deep])])
+    assert did.added == 1
+    assert ["holds a list" in one.reason for one in did.skipped] == [True, True]
 
 
 def test_threads_search_while_another_writes(docs: Collection) -> None:

@@ -1,5 +1,6 @@
 """Which files a source holds, in which order, and the ids that they give."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -217,3 +218,19 @@ def test_reading_text_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ""
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.txt", "closed.md/b.txt", "z.txt")
+    listed = os.scandir
+
+    def refuse(place: object) -> object:
+        if str(place).endswith("closed.md"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return listed(place)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = list(read(tmp_path))
+    assert [one.id for one in found if isinstance(one, Document)] == ["a.txt", "z.txt"]
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    assert [(Path(one.source).name, one.kind) for one in skipped] == [("closed.md", "unreadable")]

@@ -387,3 +387,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
         tracemalloc.stop()
     assert count == rows
     assert peak < rows * length / 5
+
+
+@pytest.mark.parametrize("digits", [19, 5000])
+def test_numbers_of_more_digits_than_a_number_holds_stay_text(tmp_path: Path, digits: int) -> None:
+    path, code = tmp_path / "a.csv", "9" * digits
+    path.write_text(f"text,code,most\nfirst,{code},1\nsecond,5,{2**63 - 1}\n")
+    assert attributes(path) == [{"code": code, "most": 1}, {"code": "5", "most": 2**63 - 1}]

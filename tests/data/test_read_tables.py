@@ -211,3 +211,29 @@ def test_a_skipped_row_says_where_it_was() -> None:
     assert isinstance(found, Skipped)
     assert (found.source, found.kind) == ("rows", "no text")
     assert "row 0" in found.reason
+
+
+def endless() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    found["itself"] = found
+    return found
+
+
+def deep(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize("value", [endless(), deep(100_000), {(1, 2): 3}], ids=["endless", "deep", "keys"])
+def test_a_row_with_what_is_no_json_is_skipped_alone(value: Any) -> None:
+    found = list(read([{"id": "a", "text": "first", "more": value}, {"id": "b", "text": "second"}]))
+    assert [isinstance(one, Skipped) for one in found] == [True, False]
+
+
+@pytest.mark.parametrize(("name", "value"), [("id", 5), ("text", b"bytes"), ("source", None)])
+def test_a_document_made_by_hand_must_hold_text(name: str, value: Any) -> None:
+    made = Document(**({"id": "a", "text": "first"} | {name: value}))
+    with pytest.raises(TypeError, match=f"row 0 is a Document whose {name} must be a string"):
+        list(read([made]))

@@ -26,8 +26,22 @@ def column(name: str) -> str:
     return f"{found}_" if found.lower() in OWN or found.lower().startswith("_row") else found
 
 
+def encodable(text: str) -> bool:
+    """Return whether a text can be written: half of a surrogate pair is no character."""
+    if max(text, default="") < "\ud800":
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def plain(value: Any) -> Any:
-    """Return a value as str, int, float, bool, None or a list of these; NaN and missing values as None."""
+    """Return a value as str, int, float, bool, None or a list of these; NaN and missing values as None.
+
+    Raises TypeError for anything else.
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -35,6 +49,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, list | tuple):
+        if any(isinstance(one, list | tuple) for one in value):
+            raise TypeError("a list must hold texts, numbers or truth values, and holds a list")
         return [plain(one) for one in value]
     if hasattr(value, "tolist"):  # arrays and numbers of numpy
         return plain(value.tolist())
@@ -82,6 +98,9 @@ class Schema:
             try:
                 value = plain(given)
                 kind = type_of(value)
+                texts = [name, *(value if isinstance(value, list) else [value])]
+                if not all(encodable(text) for text in texts if isinstance(text, str)):
+                    raise ValueError("it holds half of a surrogate pair, which is no character")
             except (TypeError, ValueError) as error:
                 raise ValueError(f"attribute {name!r}: {error}") from None
             if where in found:

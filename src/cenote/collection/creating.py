@@ -63,8 +63,10 @@ def create(
         raise ValueError(f"limit must be at least 1, not {limit}")
     vacant(place)
     existed = place.exists()
-    try:
-        with cluster.joined(ray), Writer(place, damaged=replace and _damaged(place)) as writer:
+    with cluster.joined(ray), Writer(place, damaged=replace and _damaged(place)) as writer:
+        # another process may have made a collection here just before the lock was ours
+        fresh = not existed and writer.manifest is None
+        try:
             now = begun(writer.manifest, place, parsed, replaced=replace)
             serving = writer.manifest is not None and writer.manifest.complete
             draft = now or empty(parsed, seed)
@@ -78,10 +80,10 @@ def create(
             if not build.draft.segments:
                 raise ValueError(_nothing_found(sources, intake))
             found = build.finish(open_index)
-    except ValueError:
-        if not existed:
-            shutil.rmtree(place, ignore_errors=True)
-        raise
+        except ValueError:
+            if fresh:
+                shutil.rmtree(place, ignore_errors=True)
+            raise
     report = Report(intake.added, intake.changed, intake.unchanged, 0, intake.skipped, found.version, now is not None)
     return Collection(place, device=device, cache=cache, report=report)
 

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
-from cenote.collection.attributes import Schema
+from cenote.collection.attributes import Schema, encodable
 from cenote.collection.documents import Stored, content_hash, key_of
 from cenote.collection.snapshot import Snapshot
 from cenote.data.base import Document, Skipped
@@ -111,7 +112,7 @@ class Intake:
     def _stored(self, document: Document, key: int) -> Stored | None:
         try:
             for name, text in (("id", document.id), ("text", document.text), ("source", document.source)):
-                if max(text, default="") >= "\ud800" and not _encodable(text):
+                if not encodable(text):
                     raise ValueError(f"its {name} holds half of a surrogate pair, which is no character")
             columns = self.schema.take(document.attributes)
             return Stored(document, columns, key, content_hash(document))
@@ -128,21 +129,15 @@ class Intake:
             return []
         belongs = _from(sources)
         unreadable = {os.path.abspath(one.source) for one in self.skipped}
+        unlisted = tuple(place + os.sep for place in unreadable if os.path.isdir(place))
         out, number = [], 0
         for segment in self.before.segments:
             for id, place, alive in zip(*segment.table.places(), segment.alive, strict=True):
-                if alive and belongs(place) and place not in unreadable and key_of(id) not in self.keys:
+                missing = alive and belongs(place) and place not in unreadable and key_of(id) not in self.keys
+                if missing and not place.startswith(unlisted) and not _hidden(place):
                     out.append(number)
                 number += 1
         return out
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _from(sources: Any) -> Callable[[str], bool]:
@@ -161,11 +156,23 @@ def _from(sources: Any) -> Callable[[str], bool]:
     )
 
 
+def _hidden(place: str) -> bool:
+    """Whether nobody may see if a file is there, as in a folder without the right to enter it."""
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def _pattern(path: str) -> str:
     """A path with wildcards as a regular expression; `**` alone crosses folders."""
     out = ""
     for token in re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|.", path, re.DOTALL):
         known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
         is_set = len(token) > 1 and token.startswith("[")
-        out += known.get(token) or (token.replace("[!", "[^") if is_set else re.escape(token))
+        # a set may be empty, as [z-a], and is none then for `glob` alone
+        out += known.get(token) or (translate(token).removesuffix(r"\Z") if is_set else re.escape(token))
     return out

@@ -92,7 +92,8 @@ class Writer:
 
     def next_version(self) -> int:
         """Return a version number that no manifest here has."""
-        used = [int(path.stem.removeprefix("MANIFEST-")) for path in self.folder.glob("MANIFEST-*.json")]
+        names = (path.stem.removeprefix("MANIFEST-") for path in self.folder.glob("MANIFEST-*.json"))
+        used = [int(name) for name in names if name.isdecimal()]  # a copy may lie there under another name
         return max([self.manifest.version if self.manifest else 0, *used]) + 1
 
     def draft(self) -> Path:

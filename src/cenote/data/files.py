@@ -25,8 +25,8 @@ def files(source: str | Path, *, several: bool) -> Iterator[File]:
     """Yield the files of a path, a folder or a pattern with wildcards, in order of name.
 
     Ids are paths relative to the source, with its last name in front when there are several sources. Hidden files,
-    caches and collections are left out; of a BEIR folder only the corpus is read. Raises ValueError for a source that
-    is not there.
+    caches and collections are left out; of a BEIR folder only the corpus is read. A folder that cannot be listed comes
+    in the place of its files. Raises ValueError for a source that is not there.
     """
     path = Path(source)
     if path.is_dir():
@@ -62,7 +62,8 @@ def _matches(root: Path, pattern: Path) -> Iterator[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    unlisted: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=lambda e: unlisted.append(Path(e.filename)), followlinks=True):
         status = os.stat(place)
         # a link may lead back to a folder above it
         if (status.st_dev, status.st_ino) in seen or _is_collection(names):
@@ -79,6 +80,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             # one that goes before it is read is reported then; a pipe is not waited for
             if not name.startswith(".") and (path.is_file() or not os.path.lexists(path)):
                 yield path
+    yield from sorted(unlisted)
 
 
 def _is_collection(names: list[str]) -> bool:

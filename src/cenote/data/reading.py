@@ -150,7 +150,9 @@ def documents_of(file: File, parsed: Future[Parsed] | None, text_column: str | N
     Raises ValueError for a named file without a column of text.
     """
     kind = suffix(file.path.name)
-    if kind in ROWS:
+    if file.path.is_dir():
+        yield Skipped(str(file.path), "this folder cannot be listed; allow it, or leave it out"), None
+    elif kind in ROWS:
         yield from _rows(file, text_column)
     elif kind in PARSERS:
         try:
@@ -200,7 +202,11 @@ def _document(
         text = f"{title} {text}" if isinstance(title, str) and title else text
         metadata = others.pop("metadata", None)
         others |= metadata if isinstance(metadata, Mapping) else {}
-    attributes = {str(k): _plain(v) for k, v in others.items()}
+    try:
+        attributes = {str(k): _plain(v) for k, v in others.items()}
+    except (RecursionError, TypeError, ValueError) as error:
+        reason = f"row {at} of {name}: an attribute is neither text nor number, and no JSON: {error}"
+        return Skipped(source or "rows", reason, "does not fit")
     return Document(f"{name}#{at}" if key is None else str(row[key]), text, source, attributes=attributes)
 
 

@@ -21,9 +21,9 @@ from cenote.errors import Unreadable
 
 Row: TypeAlias = dict[str, Any]
 _BATCH = 1024
-_INT = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
-_FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
-"""Numbers as they are written; 007, 1e3 and nan are names of something."""
+_INT = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+_FLOAT = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?", re.ASCII)
+"""Numbers as they are written, of as many digits as 64 bits hold; 007, 1e3 and nan are names of something."""
 
 
 def rows(path: Path, texts: Collection[str] = ()) -> Iterator[Row | Unreadable]:
@@ -118,7 +118,7 @@ def _column_kinds(path: Path) -> dict[str, type]:
         for row in _dict_rows(file, path):
             for name, value in row.items() if isinstance(row, dict) else ():
                 kind = kinds.setdefault(name, int)
-                if value and kind is int and not _INT.fullmatch(value):
+                if value and kind is int and not (_INT.fullmatch(value) and -(2**63) <= int(value) < 2**63):
                     kind = kinds[name] = float
                 if value and kind is float and not _FLOAT.fullmatch(value):
                     kinds[name] = str

@@ -37,9 +37,17 @@ def _items(table: Any) -> Iterator[Row | Document]:
         raise TypeError(f"sources must be paths, tables or iterables of dicts, not {what}")
     for number, row in enumerate(table):
         if isinstance(row, Document):
-            yield row
+            yield _checked(row, number)
         elif isinstance(row, Mapping):
             yield dict(row)
         else:
             kind = type(row).__name__
             raise TypeError(f'row {number} must be a dict such as {{"id": …, "text": …}}, not {kind}')
+
+
+def _checked(row: Document, number: int) -> Document:
+    """Raise TypeError where a document made by hand has no text in the place of one."""
+    for name, text in (("id", row.id), ("text", row.text), ("source", row.source)):
+        if not isinstance(text, str):
+            raise TypeError(f"row {number} is a Document whose {name} must be a string, not {type(text).__name__}")
+    return row
