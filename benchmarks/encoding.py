@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import before
 from benchmarks.harness import Contest, Turn
 
 TEXTS, LEAST, MOST, ROWS = 1_024, 16, 240, 2_048
@@ -105,6 +106,15 @@ def cenote(dtype: str) -> Turn:
     return turn
 
 
+def cenote_before() -> Turn:
+    """One text after another's length, padded, by transformers, as cenote did at first."""
+    before.take()
+    from cenote import Encoder
+
+    encoder, given = Encoder("minilm", device="cpu", dtype="fp32"), texts()[0]
+    return _timed(lambda: encoder.encode(given))
+
+
 def sentence_transformers(dtype: str) -> Turn:
     model, given = _peer(model_kwargs={"dtype": dtype}), texts()[0]
     return _timed(lambda: model.encode(given))
@@ -141,6 +151,7 @@ def contests() -> list[Contest]:
     peers = {
         "sentence-transformers, its default (fp32)": (sentence_transformers, "float32"),
         "sentence-transformers, openvino": (openvino,),
+        f"cenote at {before.BEFORE}, fp32": (cenote_before,),
     }
     native = resolved("auto", torch.device("cpu")) == "bf16"
     halves = {"sentence-transformers, bf16": (sentence_transformers, "bfloat16")}

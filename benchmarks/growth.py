@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import before
 from benchmarks.floors import WORK, Floors
-from benchmarks.harness import ROOT, Contest, Turn
+from benchmarks.harness import Contest, Turn
 
-BEFORE = "2db9ab6"
-"""The last commit without packed batches, compiled scans and the cache of encodings."""
 SIZES = (10_000, 100_000, 1_000_000)
 RECIPE, EXACT = "wordllama | int8 | flat | rerank float32 40", "wordllama | flat"
 VOCABULARY, QUESTIONS = 30_000, 100
@@ -84,12 +81,7 @@ def grow(count: int) -> Turn:
 
 def grow_before(count: int) -> Turn:
     """Do the same with the library as it was."""
-    tree = Path(tempfile.gettempdir()) / f"cenote-at-{BEFORE}"
-    if not tree.exists():
-        line = ["git", "-C", str(ROOT), "worktree", "add", "--force", "--detach", str(tree), BEFORE]
-        if subprocess.run(line, capture_output=True, check=False).returncode:
-            raise ImportError(f"the history of this checkout has no commit {BEFORE}")
-    sys.path.insert(0, str(tree / "src"))
+    before.take()
     return grow(count)
 
 
@@ -118,7 +110,8 @@ def contests() -> list[Contest]:
             f"build {size:,} documents",
             "documents",
             size,
-            {"cenote": (grow, size)} | ({f"cenote at {BEFORE}": (grow_before, size)} if size <= _COMPARED else {}),
+            {"cenote": (grow, size)}
+            | ({f"cenote at {before.BEFORE}": (grow_before, size)} if size <= _COMPARED else {}),
             repeats=1,
             warm=False,
             note=note if size == SIZES[-1] else "",
@@ -147,13 +140,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             for result in results
             for row in result["rows"][which : which + 1]
         ]
-        for axis, (title, key) in zip(axes, _PANELS.items(), strict=False):
+        for axis, key in zip(axes, _PANELS.values(), strict=False):
             axis.plot([size for size, _ in told], [one[key] for _, one in told], "o-", color=colour, label=name)
-            axis.set(xscale="log", title=title, xlabel="documents")
-            if title in ("seconds to build", "ms a question"):
-                axis.set_yscale("log")
-            else:
-                axis.set_ylim(0)
         at, left = [one for size, one in told if size == _COMPARED], 0.0
         for one in at:
             for shade, work in enumerate(_STAGES):
@@ -161,6 +149,12 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
                     name, one[f"{work}, s"], left=left, color=_SHADES[shade], label=work if not which else None
                 )
                 left += one[f"{work}, s"]
+    for axis, title in zip(axes, _PANELS, strict=False):
+        axis.set(xscale="log", title=title, xlabel="documents")
+        if title in ("seconds to build", "ms a question"):
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
     axes[0].legend(frameon=False)
     axes[-1].set(title=f"building {_COMPARED:,} documents", xlabel="seconds, of all threads")
     axes[-1].legend(frameon=False, fontsize=8)
