@@ -9,7 +9,8 @@ import torch
 import yaml
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
-from tiny_models import TEXTS, save, save_transformer
+from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding
+from tiny_models import TEXTS, save, save_transformer, word_pieces
 
 from cenote import registry
 from cenote.encode import Encoder
@@ -104,6 +105,25 @@ def test_wordllama_becomes_a_static_embedding(tmp_path: Path) -> None:
     check(tmp_path / "out", encoder.encode(TEXTS))
     with pytest.raises(ValueError, match="another pooling"):
         encoder.save(tmp_path / "other", pool="max")
+
+
+def test_a_smaller_window_of_a_static_table_is_saved_and_one_of_counted_words_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    for name, module in (("table", StaticEmbedding(word_pieces(), embedding_dim=24)), ("words", BoW(["fox", "dog"]))):
+        SentenceTransformer(modules=[module], device="cpu").save(str(tmp_path / name))
+    encoder, texts = opened(tmp_path / "table", max_length=4), [text for text in TEXTS if text]
+    encoder.save(tmp_path / "out")
+    for found in (SentenceTransformer(str(tmp_path / "out"), device="cpu"), opened(tmp_path / "out")):
+        np.testing.assert_allclose(found.encode(texts), encoder.encode(texts), atol=1e-5)
+    with pytest.raises(ValueError, match="max_length cannot be saved"):
+        opened(tmp_path / "words", max_length=4).save(tmp_path / "none")
+
+
+def test_nothing_is_drawn_while_a_model_is_saved(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened(model).save(tmp_path / "out")
+    assert capfd.readouterr().err == ""
 
 
 def test_the_card_says_what_it_is(model: Path, tmp_path: Path) -> None:

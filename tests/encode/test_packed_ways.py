@@ -100,7 +100,7 @@ def test_the_card_gives_the_vectors_of_the_cpu() -> None:
     there, here = (
         Encoder("minilm", dtype=dtype, device=device) for dtype, device in (("bf16", "cuda"), ("fp32", "cpu"))
     )
-    assert there._parts.model._attention.kernel == "varlen"
+    assert there.parts.model._attention.kernel == "varlen"
     assert (there.encode(TEXTS) * here.encode(TEXTS)).sum(axis=1).min() > 0.999
 
 

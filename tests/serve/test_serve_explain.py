@@ -52,7 +52,7 @@ def test_a_weight_is_what_the_score_loses_without_the_word(tmp_path: Path, pool:
                 def score(rows: list[int], x=x) -> float:
                     import torch
 
-                    pooler = encoder._pooler(chain.leg.pool)[1]
+                    pooler = encoder.pooler(chain.leg.pool)
                     vector = pooler(x[rows][None], torch.ones(1, len(rows), dtype=torch.bool))[0].numpy()
                     vector = vector / np.linalg.norm(vector)
                     vector = vector[: len(q)] / np.linalg.norm(vector[: len(q)])

@@ -25,7 +25,8 @@ from cenote import registry
 from cenote.arrays import Float32
 
 if TYPE_CHECKING:
-    from cenote.encode.encoder import Encoder, Pool, Role
+    from cenote.encode.encoder import Encoder, Pool
+    from cenote.encode.routes import Role
 
 FORMAT = 3
 """Raised whenever the same key would give other vectors."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _FENCE = "---"
 
 
-def card(encoder: Encoder, source: Path, folder: Path, told: Mapping[str, str]) -> str:
-    """Return README.md of `folder`, where the model was written; source is the folder it was made of.
+def card(encoder: Encoder, folder: Path, told: Mapping[str, str]) -> str:
+    """Return README.md of `folder`, where the model was written.
 
     told: lines to show, by name, such as the recipe and what it was trained on.
     """
-    base = front_matter(source / "README.md")
+    base = front_matter(encoder.parts.folder / "README.md")
     named = encoder.name if "/" in encoder.name and not Path(encoder.name).exists() else base.get("base_model")
     head: dict[str, Any] = {
         "library_name": "sentence-transformers",
@@ -28,7 +28,8 @@ def card(encoder: Encoder, source: Path, folder: Path, told: Mapping[str, str]) 
     }
     head |= {"base_model": named} if named else {}
     head |= {key: base[key] for key in ("license", "language") if key in base}
-    own = "cenote." in (folder / "modules.json").read_text(encoding="utf-8")
+    lists = [folder / "modules.json", *folder.rglob("router_config.json")]
+    own = any("cenote." in path.read_text(encoding="utf-8") for path in lists)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     rows = {
         "base": f"`{named or encoder.name}`",

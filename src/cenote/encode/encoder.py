@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from copy import copy
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,14 +28,14 @@ from cenote.encode.bar import bar
 from cenote.encode.batches import batches
 from cenote.encode.device import resolved, usable
 from cenote.encode.overflow import Overflow
-from cenote.encode.states import States, behind_prompt
+from cenote.encode.routes import Role
+from cenote.encode.states import States
 from cenote.encode.tokens import Tokens
 from cenote.encode.windows import windows
 from cenote.encode.workers import in_order
 from cenote.kernels import threads
 from cenote.pool.base import Pooler
 
-Role: TypeAlias = Literal["query", "document"]
 Pool: TypeAlias = str | Pooler | None
 Progress: TypeAlias = Callable[[int], None]
 
@@ -82,7 +83,7 @@ class Encoder:
             raise ValueError(f"batch_tokens must be at least 1, not {batch_tokens}")
         self._device = usable(device)
         self.dtype: str = resolved(dtype, self._device) if model != "wordllama" else "fp32"
-        self._parts = source.load(
+        self.parts = source.load(
             model,
             self._device,
             torch.bfloat16 if self.dtype == "bf16" else torch.float32,
@@ -92,94 +93,99 @@ class Encoder:
         )
         self.name, self.overflow = model, overflow
         self.batch_tokens = batch_tokens or _TOKENS.get(self._device.type, _MORE_TOKENS)
-        self.sha256, self.similarity, self.pooling = self._parts.sha256, self._parts.similarity, self._parts.pooling
-        self.prompts, self.prompt_name = {**self._parts.prompts, **(prompts or {})}, prompt_name
+        self.sha256, self.similarity, self.pooling = self.parts.sha256, self.parts.similarity, self.parts.pooling
+        self.prompts, self.prompt_name = {**self.parts.prompts, **(prompts or {})}, prompt_name
         if prompt_name is not None and prompt_name not in self.prompts:
             raise ValueError(f"prompt_name must be one of {', '.join(self.prompts) or 'none'}, not {prompt_name!r}")
         self.max_length = self._window(max_length)
         self.truncate_dim = self._width(truncate_dim)
         self._hub = {"revision": revision, "local_files_only": local_files_only, "trust_remote_code": trust_remote_code}
-        self._given = {"prompts": prompts, "prompt_name": prompt_name, "max_length": max_length}
+        self._given: dict[str, Any] = {"prompts": prompts, "prompt_name": prompt_name, "max_length": max_length}
         self.report = Overflow()
 
     def _window(self, asked: int | None) -> int | None:
-        window = self._parts.window
+        window = self.parts.window
         if asked is None:
             return window
-        if asked <= self._parts.tokenizer.overhead:
-            raise ValueError(f"max_length is {asked}, and {self._parts.tokenizer.overhead} are special tokens already")
+        if asked <= self.parts.tokenizer.overhead:
+            raise ValueError(f"max_length is {asked}, and {self.parts.tokenizer.overhead} are special tokens already")
         if window is not None and asked > window:
             raise ValueError(f"max_length is {asked}, but {self.name} reads at most {window} tokens")
         return asked
 
     def _width(self, asked: int | None) -> int | None:
-        if asked is not None and not 1 <= asked <= self._full_dim:
-            raise ValueError(f"truncate_dim must lie between 1 and {self._full_dim}, not {asked}")
+        if asked is not None and not 1 <= asked <= self.parts.dim:
+            raise ValueError(f"truncate_dim must lie between 1 and {self.parts.dim}, not {asked}")
         return asked
-
-    @property
-    def _full_dim(self) -> int:
-        return self._parts.head_dim or self.pooling.out_dim(self._parts.model.dim)
 
     @property
     def computed_by(self) -> str:
         """What computes the states, in words: the packed path and its kernels, or transformers as it is."""
-        return self._parts.model.computed_by
+        return self.parts.model.computed_by
 
     @property
     def dim(self) -> int:
         """Dimensions of the model's own vectors."""
-        return self.truncate_dim or self._full_dim
+        return self.truncate_dim or self.parts.dim
 
     @property
     def token_dim(self) -> int:
         """Dimensions of the states of tokens."""
-        return self._parts.model.dim
+        return self.parts.model.dim
 
     @property
     def depth(self) -> int:
         """Number of the last layer; layer 0 is the embedding output."""
-        return self._parts.model.depth
+        return self.parts.model.depth
 
     def width(self, pool: Pool = None) -> int:
         """Return the dimensions of the vectors that a pooling gives."""
-        own, pooler = self._pooler(pool)
-        return self._dim_of(pooler, own)
+        return self._dim_of(None if pool is None else self.pooler(pool))
+
+    def of(self, role: Role) -> Encoder:
+        """Return what encodes the texts of a role: this encoder, unless the model has other modules for queries."""
+        if role not in _PROMPTS:
+            raise ValueError(f"role must be query or document, not {role!r}")
+        if role == "document" or self.parts.query is None:
+            return self
+        made, asked, given = copy(self), self.parts.query, self._given["max_length"]
+        made.parts, made.pooling = asked, asked.pooling
+        made.max_length = made._window(given and min(given, asked.window or given))
+        return made
 
     def prompt(self, role: Role = "document") -> str:
         """Return what is put before every text of a role."""
-        if role not in _PROMPTS:
-            raise ValueError(f"role must be query or document, not {role!r}")
         if self.prompt_name is not None:
             return self.prompts[self.prompt_name]
-        names = [name for name in (*_PROMPTS[role], self._parts.prompt_name) if name in self.prompts]
+        names = [name for name in (*_PROMPTS[role], self.parts.prompt_name) if name in self.prompts]
         return self.prompts[names[0]] if names else ""
 
     def overhead(self, role: Role = "document") -> int:
         """Return the tokens of the window that are not the text's: specials and prompt."""
-        prompt = self.prompt(role)
-        return self._parts.tokenizer.overhead + (len(self._parts.tokenizer.spans([prompt])[0]) if prompt else 0)
+        prompt, tokenizer = self.prompt(role), self.of(role).parts.tokenizer
+        return tokenizer.overhead + (len(tokenizer.spans([prompt])[0]) if prompt else 0)
 
     def token_spans(self, texts: list[str]) -> list[Int64]:
         """Return int64 (n, 2) of each text: the characters of its tokens, without specials or prompt, uncut."""
-        return self._parts.tokenizer.spans(texts)
+        return self.parts.tokenizer.spans(texts)
 
     def lengths(self, texts: list[str], role: Role = "document") -> Int64:
         """Return int64 (n): the tokens of each text as it is read, specials and prompt counted, uncut."""
         prompt = self.prompt(role)
-        return self._parts.tokenizer.lengths([prompt + text for text in texts])
+        return self.of(role).parts.tokenizer.lengths([prompt + text for text in texts])
 
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that decides a vector beside the text and the pooling."""
+        by = self.of(role)
         return {
             "sha256": self.sha256,
             "dtype": self.dtype,
             "device": self._device.type,
-            "max_length": self.max_length,
+            "max_length": by.max_length,
             "prompt": self.prompt(role),
             "truncate_dim": self.truncate_dim,
-            "tokenizer": self._parts.tokenizer.fingerprint,
-            "modules": self._parts.described,
+            "tokenizer": by.parts.tokenizer.fingerprint,
+            "modules": by.parts.described,
         }
 
     def reference(self) -> dict[str, Any]:
@@ -198,13 +204,14 @@ class Encoder:
         Raises TypeError for what is no text, ValueError for a layer the model has not, and for a text beyond the window
         under overflow="error".
         """
-        wanted = self._layers(layers)
+        by = self.of(role)
+        wanted = by._layers(layers)
         tasks = (
-            partial(self._batch, rows, tokens, wanted, len(self.prompt(role)), first)
+            partial(by._batch, rows, tokens, wanted, len(self.prompt(role)), first)
             for first, window in windows(texts)
-            for rows, tokens in self._batches(window, role, range(first, first + len(window)))
+            for rows, tokens in by._batches(window, role, range(first, first + len(window)))
         )
-        yield from in_order(tasks, concurrent=self._parts.model.concurrent)
+        yield from in_order(tasks, concurrent=by.parts.model.concurrent)
 
     def _layers(self, layers: Collection[int] | None) -> tuple[int, ...]:
         asked = (-1,) if layers is None else layers
@@ -223,11 +230,11 @@ class Encoder:
     ) -> Iterator[tuple[list[int], list[Tokens]]]:
         """Yield (rows, tokens) of distinct texts, longest first. numbers: where each stands; times: how often."""
         prompt = self.prompt(role)
-        tokens = self._parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
+        tokens = self.parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
         self._check_window(tokens, numbers)
         for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
             self.report.count(len(one), one.cut, often)
-        share = 2 * threads.count() if self._parts.model.concurrent else 1
+        share = 2 * threads.count() if self.parts.model.concurrent else 1
         for batch in batches([len(one) for one in tokens], self.batch_tokens, texts_at_once, share):
             yield batch, [tokens[row] for row in batch]
 
@@ -240,28 +247,11 @@ class Encoder:
     def _batch(self, rows: list[int], chosen: list[Tokens], layers: tuple[int, ...], prompt: int, first: int) -> States:
         lengths = [len(one) for one in chosen]
         ids = torch.from_numpy(np.concatenate([one.ids for one in chosen])).to(self._device)
-        states = self._parts.model(ids, lengths, layers) if len(ids) else self._nothing(layers)
-        spans = np.concatenate([one.spans for one in chosen])
-        special = np.concatenate([one.special for one in chosen])
-        keep = np.ones(len(spans), np.bool_)
-        if prompt:
-            inside = ~special & (spans[:, 1] <= prompt)
-            spans = np.where((special | inside)[:, None], -1, np.maximum(spans - prompt, 0))
-            if not self._parts.include_prompt:
-                # like the model's own pooling, also without the special tokens that stand before the prompt
-                keep = behind_prompt(inside, lengths)
-        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)).to(self._device)
-        return States(
-            layers=states,
-            offsets=offsets,
-            spans=torch.from_numpy(spans),
-            keep=torch.from_numpy(keep).to(self._device),
-            special=torch.from_numpy(special).to(self._device),
-            rows=np.array(rows, np.int64) + first,
+        nothing = {layer: torch.zeros(0, self.token_dim, device=self._device) for layer in layers}
+        states = self.parts.model(ids, lengths, layers) if len(ids) else nothing
+        return States.of(
+            states, chosen, np.array(rows, np.int64) + first, prompt, include_prompt=self.parts.include_prompt
         )
-
-    def _nothing(self, layers: tuple[int, ...]) -> dict[int, Tensor]:
-        return {layer: torch.zeros(0, self._parts.model.dim, device=self._device) for layer in layers}
 
     def encode(
         self,
@@ -291,11 +281,12 @@ class Encoder:
         given = [texts] if isinstance(texts, str) else list(texts)
         several = isinstance(pool, Sequence) and not isinstance(pool, str)
         pools = list(pool) if isinstance(pool, Sequence) and not isinstance(pool, str) else [pool]
-        poolers = [self._pooler(each) for each in pools]
-        out = [np.zeros((len(given), self._dim_of(each, own)), np.float32) for own, each in poolers]
-        tasks = self._vector_tasks(given, role, poolers, normalize_embeddings, batch_size)
+        poolers = [None if each is None else self.pooler(each) for each in pools]
+        out = [np.zeros((len(given), self._dim_of(each)), np.float32) for each in poolers]
+        by = self.of(role)
+        tasks = by._vector_tasks(given, role, poolers, normalize_embeddings, batch_size)
         with bar(len(given), show_progress) as drawn:
-            for places, vectors in in_order(tasks, concurrent=self._parts.model.concurrent):
+            for places, vectors in in_order(tasks, concurrent=by.parts.model.concurrent):
                 for x, part in zip(out, vectors, strict=True):
                     x[places] = part
                 drawn(len(places))
@@ -318,16 +309,23 @@ class Encoder:
         """Write a folder that sentence-transformers and `Encoder` open; see `cenote.encode.saving.save`."""
         from cenote.encode.saving import save
 
-        own, pooler = self._pooler(pool)
-        save(self, self._parts, folder, None if own else pooler, **options)
+        save(self, folder, None if pool is None else self.pooler(pool), **options)
 
-    def _pooler(self, pool: Pool) -> tuple[bool, Pooler]:
+    def pooler(self, pool: Pool) -> Pooler:
+        """Return what a pool names, on the encoder's device; the model's own pooling for None.
+
+        Raises UnknownWord, TypeError for what is no pooler, ValueError where it gives queries another width than
+        documents.
+        """
         if pool is None:
-            return True, self.pooling
+            return self.pooling
         pooler = registry.make(pool, ("pool",)) if isinstance(pool, str) else pool
         if not isinstance(pooler, Pooler):
             raise TypeError(f"pool must be a word, a Pooler or None, not {type(pool).__name__}")
-        return False, pooler.to(self._device)
+        if (asked := self.parts.query) is not None and asked.model.dim != self.token_dim:
+            widths = f"queries of {asked.model.dim} dimensions and documents of {self.token_dim}"
+            raise ValueError(f"{self.name} has states of {widths}; only its own pooling makes vectors of one width")
+        return pooler.to(self._device)
 
     def layers_read_by(self, pooler: Pooler) -> tuple[int, ...]:
         """Return the layers that a pooler reads, ascending."""
@@ -335,15 +333,15 @@ class Encoder:
             return tuple(range(1, self.depth + 1)) or (0,)
         return self._layers((-1,) if isinstance(pooler.reads, str) else pooler.reads)
 
-    def _dim_of(self, pooler: Pooler, own: bool) -> int:
-        full = self._full_dim if own else pooler.out_dim(self._parts.model.dim)
+    def _dim_of(self, pooler: Pooler | None) -> int:
+        full = self.parts.dim if pooler is None else pooler.out_dim(self.token_dim)
         return min(full, self.truncate_dim or full)
 
     def _vector_tasks(
         self,
         texts: list[str],
         role: Role,
-        poolers: list[tuple[bool, Pooler]],
+        poolers: list[Pooler | None],
         normalise: bool | None,
         texts_at_once: int | None,
     ) -> Iterator[Callable[[], tuple[Int64, list[Float32]]]]:
@@ -365,30 +363,30 @@ class Encoder:
         tokens: list[Tokens],
         places: list[Int64],
         prompt: int,
-        poolers: list[tuple[bool, Pooler]],
+        poolers: list[Pooler | None],
         normalise: bool | None,
     ) -> tuple[Int64, list[Float32]]:
-        wanted = [self.layers_read_by(pooler) for _, pooler in poolers]
+        wanted = [self.layers_read_by(self.pooling if pooler is None else pooler) for pooler in poolers]
         states = self._batch(rows, tokens, tuple(sorted({*chain(*wanted)})), prompt, 0)
         times = [len(place) for place in places]
         found = []
-        for (own, pooler), layers in zip(poolers, wanted, strict=True):
+        for pooler, layers in zip(poolers, wanted, strict=True):
             read = [states.kept(layer) for layer in layers]
-            x = torch.stack([x for x, _ in read]) if pooler.reads_layers else read[0][0]
-            found.append(self._vectors(x, read[0][1], own, pooler, normalise))
+            stacked = (self.pooling if pooler is None else pooler).reads_layers
+            x = torch.stack([x for x, _ in read]) if stacked else read[0][0]
+            found.append(self.pooled(x, read[0][1], pooler, normalise))
         return np.concatenate(places), [np.repeat(vectors, times, axis=0) for vectors in found]
 
     @torch.inference_mode()
-    def _vectors(self, x: Tensor, offsets: Tensor, own: bool, pooler: Pooler, normalise: bool | None) -> Float32:
+    def pooled(self, x: Tensor, offsets: Tensor, pooler: Pooler | None, normalise: bool | None = None) -> Float32:
+        """Return vectors (B, d) of packed states (M, D), or (L, M, D); by the model's own pooling and heads for None.
+
+        normalise: as `encode` takes it.
+        """
         # pooled vectors are few: they are kept in fp32 from here, whatever the tokens were computed in
-        pooled = pooler.forward_packed(x.float(), offsets)
-        for head in self._parts.heads if own else ():
-            pooled = head(pooled)
-        pooled = pooled[:, : self.truncate_dim] if self.truncate_dim else pooled
-        if normalise is None:
-            normalise = self._parts.normalise if own and not self.truncate_dim else self.similarity == "cosine"
-        if normalise:
-            pooled = torch.nn.functional.normalize(pooled, dim=1)
+        pooled = (self.pooling if pooler is None else pooler).forward_packed(x.float(), offsets)
+        for module in self.parts.behind(own=pooler is None, first=self.truncate_dim, normalise=normalise):
+            pooled = module(pooled)
         return np.asarray(pooled.cpu().numpy(), np.float32)
 
 

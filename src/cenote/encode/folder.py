@@ -2,6 +2,7 @@
 
     tokenizer -> model (-> modules on tokens) -> pooling -> heads -> Normalize
 
+A router gives queries modules of their own anywhere in that line, or another line altogether.
 A folder without `modules.json` is a bare transformer: mean pooling and no head, as sentence-transformers reads it.
 Weights are read from safetensors files and from nothing else.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,11 @@ from torch import nn
 
 from cenote import registry
 from cenote.encode.fronts import Front, front_of, unknown
-from cenote.encode.heads import Unit, head_of, loaded
+from cenote.encode.heads import First, Unit, head_of, loaded
 from cenote.encode.layout import Named, named, read_json
 from cenote.encode.model import Model
 from cenote.encode.poolings import pooler_of
+from cenote.encode.routes import ROLES, routed
 from cenote.encode.tokens import Tokenizer
 from cenote.pool.base import Pooler
 
@@ -62,31 +65,60 @@ class Parts:
     prompt_name: str | None = None
     described: list[dict[str, Any]] = field(default_factory=list)
     """The modules and their settings as the folder gives them: part of what a cached vector depends on."""
+    place: Path | None = None
+    """Where the files of the model are."""
+    query: Parts | None = None
+    """The same of queries, where a router gives them other modules than documents."""
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the vectors."""
+        return self.head_dim or self.pooling.out_dim(self.model.dim)
+
+    def behind(self, *, own: bool, first: int | None = None, normalise: bool | None = None) -> list[nn.Module]:
+        """Return what stands behind the model's own pooling or another: heads, the first dimensions, length 1.
+
+        normalise: length 1 or not; by default own vectors are what the folder says, and others have length 1 where the
+        model compares by cosine.
+        """
+        if normalise is None:
+            normalise = self.normalise if own and first is None else self.similarity == "cosine"
+        heads = self.heads if own else []
+        return [*heads, *([First(first)] if first is not None else []), *([Unit()] if normalise else [])]
 
 
 def read(folder: Path, device: torch.device, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Parts:
     """Read a model folder.
 
     Raises ValueError for a folder that is no model or gives other than one vector a text, a module that is not on the
-    list, and weights in another format.
+    list, queries and documents of different dimensions, and weights in another format.
     """
     settings, modules = read_json(folder / "config_sentence_transformers.json", {}), named(folder)
     kind = settings.get("model_type")
     if kind in _OTHERS:
         raise ValueError(f"{folder} is a {kind} of sentence-transformers, which gives {_OTHERS[kind]}, not one a text")
-    if any(one.kind == "Router" for one in modules):
-        raise ValueError(
-            f"{folder} has a Router, which gives queries modules of their own; such folders are not opened"
-        )
-    front = front_of(folder, modules[0], device, dtype, trust_remote_code)
-    parts = _parts(folder, front, modules, device)
+    queries, documents = (routed(folder, modules, role) for role in ROLES)
+    if not documents or not queries:
+        raise ValueError(f"{folder} names no module that reads texts; it cannot be loaded")
+    front = front_of(folder, documents[0], device, dtype, trust_remote_code)
+    parts = _parts(folder, front, documents, device)
     _settings(parts, settings)
+    if queries != documents:
+        if queries[0] != documents[0]:
+            front = front_of(folder, queries[0], device, dtype, trust_remote_code)
+        parts.query = _parts(folder, front, queries, device)
+        _settings(parts.query, settings)
+        if parts.query.dim != parts.dim:
+            widths = f"queries {parts.query.dim} dimensions and documents {parts.dim}"
+            raise ValueError(f"{folder} gives {widths}, which cannot be compared")
+        if parts.query.sha256 != parts.sha256:
+            parts.sha256 = sha256(f"{parts.sha256}{parts.query.sha256}".encode()).hexdigest()
     return parts
 
 
 def _parts(folder: Path, front: Front, modules: Sequence[Named], device: torch.device) -> Parts:
     pools = next((n for n, one in enumerate(modules) if one.kind in ("Pooling", "Pool")), None)
-    parts = Parts(folder, front.tokenizer, front.model, front.sha256, front.window)
+    parts = Parts(folder, front.tokenizer, front.model, front.sha256, front.window, place=modules[0].place)
     parts.described = [{"type": one.kind, **one.settings} for one in modules[1:]]
     if front.pooling is not None:
         parts.pooling, pools = registry.make(front.pooling, ("pool",)), 0

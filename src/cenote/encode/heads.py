@@ -32,6 +32,18 @@ class Unit(nn.Module):
         return nn.functional.normalize(x, dim=1)
 
 
+class First(nn.Module):
+    """The first dimensions of vectors (B, D)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, dim)."""
+        return x[:, : self.dim]
+
+
 def loaded(folder: Path, named: Named, device: torch.device) -> Any:
     """Return a module of sentence-transformers with its weights.
 

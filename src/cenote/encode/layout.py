@@ -16,6 +16,8 @@ _CONFIGS = {
     "CNN": "cnn_config.json",
     "LSTM": "lstm_config.json",
     "WordEmbeddings": "wordembedding_config.json",
+    "Router": "router_config.json",
+    "Asym": "router_config.json",
 }
 """What is not called config.json."""
 
@@ -51,10 +53,14 @@ def named(folder: Path) -> list[Named]:
     Raises ValueError for a module outside the folder.
     """
     listed = read_json(folder / "modules.json", _BASE)
-    return [_named(folder, str(one["type"]), one["path"]) for one in listed]
+    return [module(folder, str(one["type"]), one["path"]) for one in listed]
 
 
-def _named(folder: Path, kind: str, path: str | Path | None) -> Named:
+def module(folder: Path, kind: str, path: str | Path | None) -> Named:
+    """Return the module of a type whose files are at a path of a folder.
+
+    Raises ValueError for a path outside the folder.
+    """
     word = kind.rsplit(".", 1)[-1]
     if path is None:
         return Named(word, kind, None)

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from cenote import registry
 from cenote.arrays import Float32
 from cenote.encode.heads import Unit
-from cenote.encode.layout import named
 from cenote.encode.packaged import digest
 from cenote.encode.packed import Packed
-from cenote.encode.plain import PlainTransformer, transformer_of
+from cenote.encode.plain import PlainTransformer, quiet, transformer_of
+from cenote.encode.routes import ROLES
 from cenote.encode.static import StaticTable
 from cenote.encode.tokens import Tokenizer
 from cenote.encode.whole import whole
@@ -37,7 +37,7 @@ from cenote.pool.base import Pooler
 
 if TYPE_CHECKING:
     from cenote.encode.encoder import Encoder, Pool
-    from cenote.encode.folder import Parts
+    from cenote.encode.routes import Role
     from cenote.encode.saving import Affine
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -72,6 +72,12 @@ def embed(texts, prompt={prompt}):
 {queries}Padding goes behind a text, never before it, and changes no vector. Vectors are compared by {similarity}.
 """
 
+_TWO = """# A sentence encoder in ONNX
+
+Queries and documents go through modules of their own: `query` and `document` hold a graph each, whose vectors are
+compared with each other's.
+"""
+
 
 def export_onnx(
     encoder: Encoder,
@@ -91,41 +97,46 @@ def export_onnx(
     """
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise ValueError(f'ONNX needs {" and ".join(missing)}; install it with: pip install "cenote[onnx]"')
-    with whole(folder, replace=replace) as half:
+    with whole(folder, replace=replace) as half, quiet():
         # on a CPU in fp32, wherever and in whatever type the caller computes
         same = type(encoder)(**{**encoder.reference(), "dtype": "fp32", "overflow": "report", "device": "cpu"})
-        own, pooler = same._pooler(copy.deepcopy(pool))
-        graph = _Graph(same, same._parts, pooler, own, maps)
-        opset = _write(graph, half / "model.onnx", encoder.name)
-        assert isinstance(same._parts.tokenizer, Tokenizer)
-        same._parts.tokenizer.save(half / "tokenizer.json", same.max_length, graph.states.padding)
-        _compare(same, half, pool, maps)
-        _describe(same, half, pooler, graph, opset)
+        if same.parts.query is None:
+            _export(same, half, ("document", "query"), pool, maps)
+        else:
+            (half / "README.md").write_text(_TWO, encoding="utf-8")
+            for role in ROLES:
+                (half / role).mkdir()
+                _export(same.of(role), half / role, (role,), pool, maps)
+
+
+def _export(encoder: Encoder, folder: Path, roles: Sequence[Role], pool: Pool, maps: Sequence[Affine]) -> None:
+    """Write what computes the texts of some roles."""
+    graph = _Graph(encoder, roles, copy.deepcopy(pool), maps)
+    opset = _write(graph, folder / "model.onnx", encoder.name)
+    assert isinstance(encoder.parts.tokenizer, Tokenizer)
+    encoder.parts.tokenizer.save(folder / "tokenizer.json", encoder.max_length, graph.states.padding)
+    _compare(encoder, folder, roles[0], pool, maps)
+    _describe(encoder, folder, roles, pool, graph, opset)
 
 
 class _Graph(nn.Module):
     """What `Encoder` computes of packed rows, of padded ones."""
 
-    def __init__(self, encoder: Encoder, parts: Parts, pooler: Pooler, own: bool, maps: Sequence[Affine]) -> None:
+    def __init__(self, encoder: Encoder, roles: Sequence[Role], pool: Pool, maps: Sequence[Affine]) -> None:
         super().__init__()
-        if not parts.include_prompt and any(encoder.prompt(role) for role in ("query", "document")):
+        parts, pooler, cosine = encoder.parts, encoder.pooler(pool), encoder.similarity == "cosine"
+        if not parts.include_prompt and any(encoder.prompt(role) for role in roles):
             reason = "does not pool the tokens of its prompts, and a graph is not told how many they are"
             raise ValueError(f"{encoder.name} {reason}; make the encoder with empty prompts")
         layers = encoder.layers_read_by(pooler)
-        self.states = _states(encoder, parts, layers)
+        self.states = _states(encoder, layers)
         self.pool, self.stacked = _traced_pooler(pooler.eval(), len(layers), encoder.token_dim), pooler.reads_layers
-        cosine, dim = encoder.similarity == "cosine", encoder.width(None if own else pooler)
-        behind: list[nn.Module] = list(parts.heads if own else ())
-        normalise = parts.normalise if own and encoder.truncate_dim is None else cosine
-        if encoder.truncate_dim is not None:
-            behind.append(_First(dim))
+        # as a recipe does: the vectors of cosine models have length 1 before every map, and behind it
+        behind = parts.behind(own=pool is None, first=encoder.truncate_dim, normalise=cosine if maps else None)
         for weight, bias in maps:
-            # as a recipe does: the vectors of cosine models have length 1 before every map, and behind it
-            behind += [Unit()] if cosine else []
-            behind.append(_affine(weight, bias))
-            dim, normalise = len(bias), cosine
-        self.behind = nn.Sequential(*behind, *([Unit()] if normalise else []))
-        self.dim, self.normalised = dim, normalise
+            behind += [_affine(weight, bias), *([Unit()] if cosine else [])]
+        self.behind, self.dim = nn.Sequential(*behind), len(maps[-1][1]) if maps else encoder.width(pool)
+        self.normalised = bool(behind) and isinstance(behind[-1], Unit)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return (B, d)."""
@@ -135,16 +146,18 @@ class _Graph(nn.Module):
         return vectors
 
 
-def _states(encoder: Encoder, parts: Parts, layers: tuple[int, ...]) -> _Table | _Transformer:
+def _states(encoder: Encoder, layers: tuple[int, ...]) -> _Table | _Transformer:
+    parts = encoder.parts
     if not isinstance(parts.tokenizer, Tokenizer):
         raise ValueError(f"{encoder.name} reads words by a vocabulary of its own, which no tokenizer.json holds")
     if isinstance(parts.model, StaticTable):
         return _Table(parts.model.table)
     if not isinstance(parts.model, Packed | PlainTransformer):
         raise ValueError(f"{encoder.name} is computed by {parts.model.computed_by}, which is not written as ONNX")
-    place = named(parts.folder)[0].place or parts.folder
     trusted = bool(encoder.reference().get("trust_remote_code", False))
-    return _Transformer(transformer_of(place, torch.float32, trusted, attention="eager"), layers, encoder.depth)
+    return _Transformer(
+        transformer_of(parts.place or parts.folder, torch.float32, trusted, attention="eager"), layers, encoder.depth
+    )
 
 
 class _Table(nn.Module):
@@ -175,18 +188,6 @@ class _Transformer(nn.Module):
         every = self.layers != (self.depth,)
         out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=every)
         return [out.last_hidden_state if i == self.depth else out.hidden_states[i] for i in self.layers]
-
-
-class _First(nn.Module):
-    """The first dimensions of vectors."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, dim)."""
-        return x[:, : self.dim]
 
 
 def _affine(weight: Float32, bias: Float32) -> nn.Linear:
@@ -260,19 +261,19 @@ def _silent() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _compare(encoder: Encoder, folder: Path, pool: Pool, maps: Sequence[Affine]) -> None:
+def _compare(encoder: Encoder, folder: Path, role: Role, pool: Pool, maps: Sequence[Affine]) -> None:
     """Raise ValueError where the graph's vectors of some texts, padded and alone, are not the encoder's."""
     import onnxruntime
     from tokenizers import Tokenizer as Fast
 
     fast, session = Fast.from_file(str(folder / "tokenizer.json")), onnxruntime.InferenceSession(folder / "model.onnx")
-    specials, cosine = encoder._parts.tokenizer.specials, encoder.similarity == "cosine"
-    expected = encoder.encode(_COMPARED, pool=pool, normalize_embeddings=True if maps and cosine else None)
+    specials, cosine = encoder.parts.tokenizer.specials, encoder.similarity == "cosine"
+    expected = encoder.encode(_COMPARED, role, pool, normalize_embeddings=True if maps and cosine else None)
     for weight, bias in maps:
         expected = expected @ weight.T + bias
         if cosine:
             expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
-    prompt = encoder.prompt("document")
+    prompt = encoder.prompt(role)
     for rows in ([0, 1, 2], [0], [2]):
         found = fast.encode_batch([prompt + _COMPARED[row] for row in rows], add_special_tokens=specials)
         ids, mask = ([getattr(one, name) for one in found] for name in ("ids", "attention_mask"))
@@ -282,9 +283,9 @@ def _compare(encoder: Encoder, folder: Path, pool: Pool, maps: Sequence[Affine])
             raise ValueError(f"the graph of {encoder.name} gives vectors that are {off:.2g} off; it is not kept")
 
 
-def _describe(encoder: Encoder, folder: Path, pooler: Pooler, graph: _Graph, opset: int) -> None:
-    specials, prompts = encoder._parts.tokenizer.specials, {r: encoder.prompt(r) for r in ("query", "document")}
-    axes = ["texts", "tokens"]
+def _describe(encoder: Encoder, folder: Path, roles: Sequence[Role], pool: Pool, graph: _Graph, opset: int) -> None:
+    specials, prompts = encoder.parts.tokenizer.specials, {role: encoder.prompt(role) for role in roles}
+    axes, pooler = ["texts", "tokens"], encoder.pooler(pool)
     try:
         pooling = registry.config(pooler)
     except UnknownWord:  # the caller's own
@@ -305,9 +306,9 @@ def _describe(encoder: Encoder, folder: Path, pooler: Pooler, graph: _Graph, ops
         "opset": opset,
     }
     (folder / "config.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    query, document = prompts.values()
-    queries = f"Of queries, the prompt is `{query!r}`. " if query != document else ""
+    prompt, *others = prompts.values()
+    queries = f"Of queries, the prompt is `{others[0]!r}`. " if others not in ([], [prompt]) else ""
     about = _ABOUT.format(
-        dim=graph.dim, prompt=repr(document), specials=specials, queries=queries, similarity=encoder.similarity
+        dim=graph.dim, prompt=repr(prompt), specials=specials, queries=queries, similarity=encoder.similarity
     )
     (folder / "README.md").write_text(about, encoding="utf-8")

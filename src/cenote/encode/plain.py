@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the bars that transformers draws for files that are read and written off stderr."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
 
 
 def transformer_of(
@@ -24,14 +39,15 @@ def transformer_of(
         known = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trust_remote_code)
         # of a T5 this is the encoder alone, which is all that such a folder may hold
         kind = AutoModelForTextEncoding if type(known) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
-        model: Any = kind.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            attn_implementation=attention,
-        )
+        with quiet():
+            model: Any = kind.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                attn_implementation=attention,
+            )
     except OSError as error:
         raise ValueError(
             f"{folder} cannot be opened as a transformers model with safetensors weights: {error}"

@@ -17,9 +17,10 @@ import torch
 from cenote import registry
 from cenote.arrays import Float32
 from cenote.encode.card import card
-from cenote.encode.folder import Parts
 from cenote.encode.packaged import PACKAGED
+from cenote.encode.plain import quiet
 from cenote.encode.poolings import mode_of
+from cenote.encode.routes import ROLES, Role, route_of
 from cenote.encode.static import StaticTable
 from cenote.encode.whole import whole
 from cenote.pool.base import Pooler
@@ -33,7 +34,6 @@ Affine: TypeAlias = tuple[Float32, Float32]
 
 def save(
     encoder: Encoder,
-    parts: Parts,
     folder: str | Path,
     pooler: Pooler | None = None,
     *,
@@ -49,43 +49,37 @@ def save(
     Raises ValueError for a folder that is there, a model that brings code of its own, and a pooling that cannot stand
     behind the model.
     """
-    if encoder.name not in PACKAGED and any(parts.folder.rglob("*.py")):
-        raise ValueError(f"{parts.folder} holds code of its own, which is not copied; it cannot be saved")
-    with whole(folder, replace=replace) as half:
-        modules = _modules(encoder, parts, pooler, maps)
+    source = encoder.parts.folder
+    if encoder.name not in PACKAGED and any(source.rglob("*.py")):
+        raise ValueError(f"{source} holds code of its own, which is not copied; it cannot be saved")
+    with whole(folder, replace=replace) as half, quiet():
+        modules = _modules(encoder, pooler, maps)
         from sentence_transformers import SentenceTransformer
 
-        prompts = {**encoder.prompts, **{role: encoder.prompt(role) for role in ("query", "document")}}
+        prompts: dict[str, str] = {**encoder.prompts, **{role: encoder.prompt(role) for role in ROLES}}
         made = SentenceTransformer(
             modules=modules,
             device="cpu",
             prompts=prompts if any(prompts.values()) else None,
-            default_prompt_name=encoder.prompt_name or parts.prompt_name,
+            default_prompt_name=encoder.prompt_name or encoder.parts.prompt_name,
             similarity_fn_name=encoder.similarity,
         )
         made.save_pretrained(str(half), create_model_card=False)
-        (half / "README.md").write_text(card(encoder, parts.folder, half, told or {}), encoding="utf-8")
+        (half / "README.md").write_text(card(encoder, half, told or {}), encoding="utf-8")
 
 
-def _modules(encoder: Encoder, parts: Parts, pooler: Pooler | None, maps: Sequence[Affine]) -> list[Any]:
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+def _modules(encoder: Encoder, pooler: Pooler | None, maps: Sequence[Affine]) -> list[Any]:
+    from sentence_transformers.sentence_transformer.modules import Normalize
 
-    from cenote.encode.modules import Pool
-
-    modules, cosine = _opened(encoder, parts), encoder.similarity == "cosine"
-    pools = next((n for n, one in enumerate(modules) if isinstance(one, Pooling | Pool)), None)
+    modules, cosine = _opened(encoder), encoder.similarity == "cosine"
     if pooler is None:
         normalise = isinstance(modules[-1], Normalize)
         modules = modules[:-1] if normalise else modules
-    elif pools is None:
-        raise ValueError(f"{encoder.name} pools in the module that reads its table; another pooling cannot be saved")
     else:
-        modules, normalise = [*modules[:pools], _pooling(encoder, parts, pooler)], cosine
-        if pooler.reads_layers:
-            modules[0].model.config.output_hidden_states = True
+        modules, normalise = _pooled(encoder, modules, pooler), cosine
     if encoder.truncate_dim is not None:
         width = encoder.width(pooler)
-        full = parts.head_dim or (pooler or parts.pooling).out_dim(parts.model.dim)
+        full = encoder.parts.dim if pooler is None else pooler.out_dim(encoder.token_dim)
         modules.append(_dense(torch.eye(width, full), torch.zeros(width)))
         normalise = cosine
     for weight, bias in maps:
@@ -96,13 +90,13 @@ def _modules(encoder: Encoder, parts: Parts, pooler: Pooler | None, maps: Sequen
     return [*modules, Normalize()] if normalise else modules
 
 
-def _opened(encoder: Encoder, parts: Parts) -> list[Any]:
+def _opened(encoder: Encoder) -> list[Any]:
     """Open the modules of the source folder in sentence-transformers, told the encoder's window."""
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    packaged = PACKAGED.get(encoder.name)
+    parts, packaged = encoder.parts, PACKAGED.get(encoder.name)
     if packaged is not None and packaged.tokenizer is not None:
-        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
         from tokenizers import Tokenizer
 
         assert isinstance(parts.model, StaticTable)
@@ -110,15 +104,56 @@ def _opened(encoder: Encoder, parts: Parts) -> list[Any]:
         modules = [StaticEmbedding(tokenizer, embedding_weights=parts.model.table.cpu())]
     else:
         modules = list(SentenceTransformer(str(parts.folder), device="cpu", local_files_only=True))
-    if encoder.max_length != parts.window:
-        if hasattr(modules[0], "max_seq_length"):
-            modules[0].max_seq_length = encoder.max_length
-        else:
-            modules[0].tokenizer.enable_truncation(encoder.max_length)
+    for role in ROLES:
+        by, first = encoder.of(role), _route(modules, role)[0]
+        if by.max_length != by.parts.window:
+            if isinstance(first, StaticEmbedding):
+                first.tokenizer.enable_truncation(by.max_length)
+            elif hasattr(first, "max_seq_length"):
+                first.max_seq_length = by.max_length
+            else:
+                raise ValueError(f"{encoder.name} counts all words of a text; max_length cannot be saved with it")
     return modules
 
 
-def _pooling(encoder: Encoder, parts: Parts, pooler: Pooler) -> Any:
+def _route(modules: Sequence[Any], role: Role) -> list[Any]:
+    """Return the modules that texts of a role go through."""
+    from sentence_transformers.base.modules import Router
+
+    found: list[Any] = []
+    for one in modules:
+        if isinstance(one, Router):
+            found += one.sub_modules[route_of(list(one.sub_modules), one.route_mappings, one.default_route, role)]
+        else:
+            found.append(one)
+    return found
+
+
+def _pooled(encoder: Encoder, modules: Sequence[Any], pooler: Pooler) -> list[Any]:
+    """Return the modules before the pooling, and another pooling: behind a router where roles have other modules."""
+    from sentence_transformers.base.modules import Router
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    from cenote.encode.modules import Pool
+
+    before: dict[Role, list[Any]] = {}
+    for role in ROLES:
+        through = _route(modules, role)
+        pools = next((n for n, one in enumerate(through) if isinstance(one, Pooling | Pool)), None)
+        if pools is None:
+            raise ValueError(
+                f"{encoder.name} pools in the module that reads its table; another pooling cannot be saved"
+            )
+        before[role] = through[:pools]
+        if pooler.reads_layers:
+            through[0].model.config.output_hidden_states = True
+    made = {role: [*before[role], _pooling(encoder.of(role), pooler)] for role in ROLES}
+    if before["query"] == before["document"] and len({encoder.of(role).parts.include_prompt for role in ROLES}) == 1:
+        return made["document"]
+    return [Router.for_query_document(made["query"], made["document"])]
+
+
+def _pooling(encoder: Encoder, pooler: Pooler) -> Any:
     """Return the module of a pooler: sentence-transformers' own where it has one."""
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -126,9 +161,9 @@ def _pooling(encoder: Encoder, parts: Parts, pooler: Pooler) -> Any:
 
     mode = mode_of(pooler)
     if mode is not None:
-        return Pooling(encoder.token_dim, mode, include_prompt=parts.include_prompt)
+        return Pooling(encoder.token_dim, mode, include_prompt=encoder.parts.include_prompt)
     config = registry.config(pooler)
-    made = Pool(config.pop("word"), include_prompt=parts.include_prompt, **config)
+    made = Pool(config.pop("word"), include_prompt=encoder.parts.include_prompt, **config)
     made.pooler.load_state_dict(pooler.state_dict())
     return made
 

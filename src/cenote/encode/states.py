@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cenote.arrays import Bool, Int64
+from cenote.encode.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,35 @@ class States:
     keep: Tensor
     special: Tensor
     rows: Int64
+
+    @classmethod
+    def of(
+        cls, layers: dict[int, Tensor], tokens: Sequence[Tokens], rows: Int64, prompt: int, *, include_prompt: bool
+    ) -> Self:
+        """Put the layers that were computed for some texts together with their tokens.
+
+        rows: int64 (B,), which input each is. prompt: characters of the prompt that every text begins with;
+        include_prompt: whether the model's own pooling reads it.
+        """
+        device = next(iter(layers.values())).device
+        lengths = [len(one) for one in tokens]
+        spans = np.concatenate([one.spans for one in tokens])
+        special = np.concatenate([one.special for one in tokens])
+        keep = np.ones(len(spans), np.bool_)
+        if prompt:
+            inside = ~special & (spans[:, 1] <= prompt)
+            spans = np.where((special | inside)[:, None], -1, np.maximum(spans - prompt, 0))
+            if not include_prompt:
+                # like the model's own pooling, also without the special tokens that stand before the prompt
+                keep = _behind_prompt(inside, lengths)
+        return cls(
+            layers=layers,
+            offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)).to(device),
+            spans=torch.from_numpy(spans),
+            keep=torch.from_numpy(keep).to(device),
+            special=torch.from_numpy(special).to(device),
+            rows=rows,
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -57,7 +88,7 @@ class States:
         return out, mask
 
 
-def behind_prompt(inside: Bool, lengths: Sequence[int]) -> Bool:
+def _behind_prompt(inside: Bool, lengths: Sequence[int]) -> Bool:
     """Return (M,) bool: in each row, the tokens that stand behind its last prompt token."""
     keep = np.ones(len(inside), np.bool_)
     at = 0

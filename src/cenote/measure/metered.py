@@ -11,7 +11,8 @@ from cenote.arrays import Float32
 from cenote.encode.cache import Encodings
 
 if TYPE_CHECKING:
-    from cenote.encode.encoder import Encoder, Pool, Role
+    from cenote.encode.encoder import Encoder, Pool
+    from cenote.encode.routes import Role
 
 
 class Metered(Encodings):

@@ -80,8 +80,8 @@ def _carried(leg: DenseLeg, q: Float32, x: Tensor) -> Float32:
 def _scores(leg: DenseLeg, q: Float32, x: Tensor, offsets: Tensor) -> Float32:
     """Return float32 (B,): the scores of rows of packed tokens x (M, D)."""
     encoder, cosine = leg.encoder, leg.encoder.similarity == "cosine"
-    own, pooler = encoder._pooler(leg.pool)
-    vectors = encoder._vectors(x, offsets.to(x.device), own, pooler, None)
+    pooler = None if leg.pool is None else encoder.pooler(leg.pool)
+    vectors = encoder.pooled(x, offsets.to(x.device), pooler)
     vectors = unit(vectors) if cosine else vectors
     for transform in leg.transforms:
         vectors = transform.apply(vectors, "document")
