@@ -122,6 +122,13 @@ def test_the_greatest_whole_numbers_do_not_overflow() -> None:
         assert np.allclose(found.scores, 4096)
 
 
+@pytest.mark.parametrize("queries", [1, 9, 40])
+def test_bits_of_the_longest_rows_are_all_counted(queries: int) -> None:
+    codec, asked = CODECS["binary"], np.random.default_rng(0).normal(size=(queries, 20_001)).astype(np.float32)
+    codes = codec.encode(np.concatenate([-asked, asked, np.roll(asked, 1, axis=1)]))
+    assert_equal(form(codec, asked).best([codes], 30), by_sorting(codec, asked, codes, 30, None))
+
+
 @pytest.mark.parametrize("word", ["float32", "bf16", "float16", "e4m3", "e5m2"])
 @pytest.mark.parametrize("queries", [1, 40])
 def test_float_scores_are_within_rounding_of_exact_ones(word: str, queries: int) -> None:
