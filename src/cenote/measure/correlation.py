@@ -22,24 +22,15 @@ class Spearman:
 
     def of_resamples(self, records: Float64, counts: Int64) -> Float64:
         """Return rho (r,) of resamples: row i holds unit j counts[i, j] times. Nothing is sorted again."""
-        total = np.maximum(counts.sum(axis=1), 1)
-        centred = []
-        for column in records.T:
-            ranks = _ranks(column, counts)
-            centred.append(ranks - ((counts * ranks).sum(axis=1) / total)[:, None])
-        x, y = centred
-        spread = np.sqrt((counts * x * x).sum(axis=1) * (counts * y * y).sum(axis=1))
-        found: Float64 = np.where(spread > 0, (counts * x * y).sum(axis=1) / np.where(spread > 0, spread, 1), 0)
+        from cenote.kernels.ranks import rank_correlations
+
+        orders = [part for column in records.T for part in _ordered(column)]
+        found: Float64 = rank_correlations(*orders, np.ascontiguousarray(counts, np.int64))
         return found
 
 
-def _ranks(x: Float64, counts: Int64) -> Float64:
-    """Return (r, n): the mean rank of each unit's number in each resample."""
-    distinct, group = np.unique(x, return_inverse=True)
-    held = np.zeros((len(counts), len(distinct)), np.int64)
+def _ordered(x: Float64) -> tuple[Int64, Int64]:
+    """Return the units in ascending order, and beside each which of the distinct numbers it has."""
+    _, group = np.unique(x, return_inverse=True)
     order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(len(distinct)))
-    held = np.add.reduceat(counts[:, order], starts, axis=1) if len(distinct) else held
-    ends = np.cumsum(held, axis=1)
-    ranks: Float64 = (ends - (held - 1) / 2)[:, group]
-    return ranks
+    return order, group[order]
