@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cenote.kernels import fused
+from cenote.kernels import fused, ragged
 
 
 def wide(x: Tensor) -> Tensor:
@@ -22,20 +22,31 @@ def segment_ids(offsets: Tensor) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths)
 
 
+def at_hand(x: Tensor) -> bool:
+    """Whether it costs little to ask what x holds: a GPU is waited for, and a graph being compiled does not know."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the sum of each segment, zeros for an empty one."""
     if len(offsets) == 2:  # one question, the most frequent batch of a search, has no rows to tell apart
         return x.sum(0, keepdim=True)
+    if ragged.fits(x):
+        return ragged.Sum.of(x, *ragged.all_of(offsets, len(x)))
     return fused.Sum.of(x, segment_ids(offsets), len(offsets) - 1)
 
 
 def segment_weighted_sum(weights: Tensor, x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): sum_n w_n x_nd of each segment, of weights (M,); zeros for an empty one."""
+    if ragged.fits(x, weights):
+        return ragged.WeightedSum.of(weights, x, *ragged.all_of(offsets, len(x)))
     return fused.WeightedSum.of(weights, x, segment_ids(offsets), len(offsets) - 1)
 
 
 def segment_softmean(x: Tensor, offsets: Tensor, scores: Tensor | None = None) -> Tensor:
     """Return (B, D): sum_n softmax_n(s_nd) x_nd of each segment; s are scores (M, D), x itself without them."""
+    if ragged.fits(x, x if scores is None else scores):
+        return ragged.SoftMean.of(x, scores, *ragged.all_of(offsets, len(x)))
     return fused.SoftMean.of(x, scores, segment_ids(offsets), len(offsets) - 1)
 
 
@@ -48,22 +59,28 @@ def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
         return x.sum(1)
     if not x.is_contiguous():  # the cells of a map lie behind each other, channel by channel
         return masked_weighted_sum(mask.to(x.dtype), x, mask)
-    return fused.Sum.of(x.flatten(0, 1), _rows_of(mask), len(x))
+    tokens = x.flatten(0, 1)
+    return ragged.Sum.of(tokens, *ragged.kept(mask)) if ragged.fits(x) else fused.Sum.of(tokens, *_told(mask))
 
 
 def masked_weighted_sum(weights: Tensor, x: Tensor, mask: Tensor) -> Tensor:
     """Return (B, D): sum_n w_n x_nd over the kept tokens, of weights (B, N)."""
-    if x.device.type == "cpu" and not torch.compiler.is_compiling() and not weights.requires_grad:
+    if ragged.fits(x) and weights.dtype == x.dtype:
+        places, offsets = ragged.kept(mask)
+        return ragged.WeightedSum.of(weights.flatten().index_select(0, places), x.flatten(0, 1), places, offsets)
+    if at_hand(x) and not weights.requires_grad:
         product = (torch.where(mask, weights, 0)[:, None] @ x)[:, 0]
         if bool(product.isfinite().all()):  # so all tokens were, and those left out counted for 0
             return product
-    return fused.WeightedSum.of(weights.flatten(), x.flatten(0, 1), _rows_of(mask), len(x))
+    return fused.WeightedSum.of(weights.flatten(), x.flatten(0, 1), *_told(mask))
 
 
 def masked_softmean(x: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
     """Return (B, D): sum_n softmax_n(s_nd) x_nd over the kept tokens; s are scores (B, N, D), x itself without them."""
-    scores = None if scores is None else scores.flatten(0, 1)
-    return fused.SoftMean.of(x.flatten(0, 1), scores, _rows_of(mask), len(x))
+    x, scores = x.flatten(0, 1), None if scores is None else scores.flatten(0, 1)
+    if ragged.fits(x, x if scores is None else scores):
+        return ragged.SoftMean.of(x, scores, *ragged.kept(mask))
+    return fused.SoftMean.of(x, scores, *_told(mask))
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
@@ -73,27 +90,32 @@ def masked_max(x: Tensor, mask: Tensor) -> Tensor:
             return x.amax(1)
         greatest = torch.where(mask[:, :, None], x, -float("inf")).amax(1)
         return greatest.masked_fill(~mask.any(1)[:, None], 0)
-    return fused.Extreme.of(x.flatten(0, 1), _rows_of(mask), len(x))
+    if ragged.fits(x):
+        return ragged.Extreme.of(x.flatten(0, 1), *ragged.kept(mask))
+    return fused.Extreme.of(x.flatten(0, 1), *_told(mask))
 
 
 def masked_min(x: Tensor, mask: Tensor) -> Tensor:
     """Return (B, D): the least values of the kept tokens of x (B, N, D), 0 where none is kept."""
     if not x.is_contiguous():
         return -masked_max(-x, mask)
-    return fused.Extreme.of(x.flatten(0, 1), _rows_of(mask), len(x), "amin")
+    if ragged.fits(x):
+        return ragged.Extreme.of(x.flatten(0, 1), *ragged.kept(mask), -1)
+    return fused.Extreme.of(x.flatten(0, 1), *_told(mask), "amin")
 
 
 def _all_kept(x: Tensor, mask: Tensor) -> bool:
-    """Whether there is nothing to leave out, where asking costs less than leaving out: it makes a GPU wait."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
+    """Whether there is nothing to leave out, where asking costs less than leaving out."""
+    return at_hand(x) and bool(mask.all())
 
 
-def _rows_of(mask: Tensor) -> Tensor:
-    """Return the row of each token (B N,); what is left out is in none.
+def _told(mask: Tensor) -> tuple[Tensor, int]:
+    """Return the row of each token (B N,) and how many rows there are; what is left out is in none.
 
     So nothing is copied to be put right: such a copy takes several times as long as the sum.
     """
-    return torch.where(mask, torch.arange(len(mask), device=mask.device)[:, None], len(mask)).flatten()
+    rows = torch.arange(len(mask), device=mask.device)[:, None]
+    return torch.where(mask, rows, len(mask)).flatten(), len(mask)
 
 
 def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
@@ -129,11 +151,15 @@ def unpacked(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
 
 def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
+    if ragged.fits(x):
+        return ragged.Extreme.of(x, *ragged.all_of(offsets, len(x)))
     return fused.Extreme.of(x, segment_ids(offsets), len(offsets) - 1)
 
 
 def segment_min(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the least value of each segment per channel, zeros for an empty one."""
+    if ragged.fits(x):
+        return ragged.Extreme.of(x, *ragged.all_of(offsets, len(x)), -1)
     return fused.Extreme.of(x, segment_ids(offsets), len(offsets) - 1, "amin")
 
 
@@ -142,7 +168,8 @@ def masked_logsumexp(x: Tensor, mask: Tensor) -> Tensor:
 
     What the mask leaves out may be NaN.
     """
-    return fused.LogSumExp.of(x.flatten(0, 1), _rows_of(mask), len(x))
+    x = x.flatten(0, 1)
+    return ragged.LogSumExp.of(x, *ragged.kept(mask)) if ragged.fits(x) else fused.LogSumExp.of(x, *_told(mask))
 
 
 def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
@@ -156,6 +183,8 @@ def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
 
 def segment_logsumexp(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): log sum exp of each segment per channel, 0 for an empty one."""
+    if ragged.fits(x):
+        return ragged.LogSumExp.of(x, *ragged.all_of(offsets, len(x)))
     return fused.LogSumExp.of(x, segment_ids(offsets), len(offsets) - 1)
 
 

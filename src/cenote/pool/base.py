@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import wide
+from cenote.kernels.segments import at_hand, wide
 
 Empty = Literal["zero", "error"]
 
@@ -94,9 +94,8 @@ class Pooler(nn.Module):
         mask = checked_mask(x, mask, layers=self.reads_layers)
         given = self._checked_side(side)
         self._check_width(x)
-        self._check_empty(mask.sum(1))
-        # a bias or a latent would give a row without tokens a vector
-        out = self.padded(wide(x), mask, **given).masked_fill(~mask.any(1)[:, None], 0).to(x.dtype)
+        empty = self._checked_empty(_rows_without_tokens(mask))
+        out = _zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
         return (out, self.weights(wide(x), mask, **given)) if return_weights else out
 
     def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
@@ -106,10 +105,10 @@ class Pooler(nn.Module):
         or do not cover x, for width and side inputs as `forward` does, and for an empty row under empty="error".
         """
         check_offsets(x, offsets, layers=self.reads_layers)
-        given, lengths = self._checked_side(side), offsets.diff()
+        given = self._checked_side(side)
         self._check_width(x)
-        self._check_empty(lengths)
-        return self.packed(wide(x), offsets, **given).masked_fill(lengths[:, None] == 0, 0).to(x.dtype)
+        empty = self._checked_empty(_segments_without_tokens(offsets))
+        return _zeroed(self.packed(wide(x), offsets, **given), empty).to(x.dtype)
 
     @property
     def reads_layers(self) -> bool:
@@ -129,10 +128,34 @@ class Pooler(nn.Module):
             kind = type(self).__name__
             raise ValueError(f"x holds tokens of width {x.shape[-1]} but this {kind} was made with dim={self.dim}")
 
-    def _check_empty(self, lengths: Tensor) -> None:
-        if self.empty == "error" and not torch.compiler.is_compiling() and bool((lengths == 0).any()):
-            rows = torch.nonzero(lengths == 0).flatten().tolist()
+    def _checked_empty(self, empty: Tensor | None) -> Tensor | None:
+        if self.empty == "error" and empty is not None and not torch.compiler.is_compiling() and bool(empty.any()):
+            rows = torch.nonzero(empty).flatten().tolist()
             raise ValueError(f"rows {rows} have no kept token; drop them or make the pooler with empty='zero'")
+        return empty
+
+
+def _rows_without_tokens(mask: Tensor) -> Tensor | None:
+    """Return which rows keep nothing, bool (B,); None where it is soon told that there is none."""
+    if at_hand(mask) and mask.shape[1]:
+        kept = mask.numpy()
+        if kept[:, 0].all() or kept.any(1).all():
+            return None
+    return ~mask.any(1)
+
+
+def _segments_without_tokens(offsets: Tensor) -> Tensor | None:
+    """Return which segments are empty, as `_rows_without_tokens` does."""
+    if at_hand(offsets):
+        bounds = offsets.numpy()
+        if (bounds[1:] > bounds[:-1]).all():
+            return None
+    return offsets.diff() == 0
+
+
+def _zeroed(out: Tensor, empty: Tensor | None) -> Tensor:
+    # a bias or a latent would give a row without tokens a vector
+    return out if empty is None else out.masked_fill(empty[:, None], 0)
 
 
 def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Tensor:
@@ -172,7 +195,14 @@ def check_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> None:
         raise ValueError(f"offsets must have shape (rows + 1,), not {tuple(offsets.shape)}")
     if torch.compiler.is_compiling():
         return
-    if offsets[0] != 0 or offsets[-1] != x.shape[-2]:
-        raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {x.shape[-2]} tokens")
-    if bool((offsets.diff() < 0).any()):
+    tokens = x.shape[-2]
+    if at_hand(offsets):
+        bounds = offsets.numpy()
+        fine = bounds[0] == 0 and bounds[-1] == tokens and (bounds[1:] >= bounds[:-1]).all()
+    else:
+        # asked all at once: each question waits for the device
+        fine = bool((offsets[0] == 0) & (offsets[-1] == tokens) & (offsets.diff() >= 0).all())
+    if not fine and (offsets[0] != 0 or offsets[-1] != tokens):
+        raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {tokens} tokens")
+    if not fine:
         raise ValueError("offsets fall; each row must start where the one before it ends")

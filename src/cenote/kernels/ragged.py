@@ -1,0 +1,228 @@
+"""Reductions of the tokens of rows as in `kernels.fused`, for float32 on a processor: read once, where they lie.
+
+x (M, D) contiguous, places int64 (K,): the tokens that the rows read, ascending and row after row; offsets int64
+(B + 1): row b reads places[offsets[b]:offsets[b + 1]] -> (B, D), zeros for a row without tokens. What no row reads may
+be NaN, and its gradient is 0.
+
+Sums are torch's bags of embeddings, the rest is loops of numba; nothing is written but the results, since memory that
+is new to a process takes longer to get than to fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cenote.kernels.threads import over_ranges
+
+_SHARED_FROM = 2**21
+"""Numbers from which threads share the rows: fewer lie in the cache, and asking a thread takes as long as the loop."""
+
+
+def fits(*given: Tensor) -> bool:
+    """Whether tensors are of the kind that is read here."""
+    return not torch.compiler.is_compiling() and all(
+        one.dtype == torch.float32 and one.device.type == "cpu" and one.is_contiguous() for one in given
+    )
+
+
+def all_of(offsets: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
+    """Return places and offsets of rows that read every token."""
+    return torch.arange(tokens), offsets.long()
+
+
+def kept(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return places and offsets of rows that read the tokens a mask (B, N) keeps, of B N tokens."""
+    rows, tokens = mask.shape
+    places = np.flatnonzero(mask.numpy())
+    offsets = places.searchsorted(np.arange(rows + 1) * tokens)
+    return torch.from_numpy(places), torch.from_numpy(offsets)
+
+
+class Sum(torch.autograd.Function):
+    """sum_n x_n."""
+
+    @staticmethod
+    def of(x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Return (B, D)."""
+        out: Tensor = Sum.apply(x, places, offsets)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Add up."""
+        ctx.save_for_backward(places, offsets)
+        ctx.tokens = len(x)
+        return _bags(x, places, offsets)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """Hand a row's to each of its tokens."""
+        places, offsets = ctx.saved_tensors
+        rows = torch.repeat_interleave(offsets.diff(), output_size=len(places))
+        if len(places) < ctx.tokens:  # what is in no row has the slope of 0 that is put behind the others
+            rows = rows.new_full((ctx.tokens,), len(slope)).index_copy(0, places, rows)
+            slope = torch.cat([slope, slope.new_zeros(1, slope.shape[1])])
+        return slope.index_select(0, rows), None, None
+
+
+class WeightedSum(torch.autograd.Function):
+    """sum_n w_n x_n, weights (K,)."""
+
+    @staticmethod
+    def of(weights: Tensor, x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Return (B, D)."""
+        out: Tensor = WeightedSum.apply(weights, x, places, offsets)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Add up."""
+        ctx.save_for_backward(weights, x, places, offsets)
+        return _bags(x, places, offsets, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """Multiply with the weights, and with the tokens."""
+        from cenote.kernels import ragged_loops
+
+        weights, x, places, offsets = ctx.saved_tensors
+        of_weights = torch.empty_like(weights) if ctx.needs_input_grad[0] else None
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        if of_weights is not None:
+            _rows(ragged_loops.products, places, offsets, x, slope, of_weights)
+        if of_x is not None:
+            _rows(ragged_loops.weighted, places, offsets, weights, slope, of_x)
+        return of_weights, of_x, None, None
+
+
+class Extreme(torch.autograd.Function):
+    """max_n x_n, or min_n x_n where sign is -1; the gradient is shared by the tokens that reach it."""
+
+    @staticmethod
+    def of(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tensor:
+        """Return (B, D)."""
+        out: Tensor = Extreme.apply(x, places, offsets, sign)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor, sign: int) -> Tensor:
+        """Look for the greatest, or the least."""
+        most = _extreme(x, places, offsets, sign)
+        ctx.save_for_backward(x, places, offsets, most)
+        return most
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        """Share among those that are as great, or as little."""
+        from cenote.kernels import ragged_loops
+
+        x, places, offsets, most = ctx.saved_tensors
+        of_x = torch.empty_like(x)
+        _rows(ragged_loops.shared_by_reaching, places, offsets, x, most, slope, of_x)
+        return of_x, None, None, None
+
+
+class LogSumExp(torch.autograd.Function):
+    """log sum_n exp(x_n)."""
+
+    @staticmethod
+    def of(x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Return (B, D)."""
+        out: Tensor = LogSumExp.apply(x, places, offsets)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+        """Add powers up, none above 1."""
+        from cenote.kernels import ragged_loops
+
+        most = _extreme(x, places, offsets)
+        total = torch.empty_like(most)
+        _rows(ragged_loops.powers, places, offsets, x, most, total)
+        out = most + total.clamp_(min=1).log_()  # the greatest alone is 1
+        ctx.save_for_backward(x, places, offsets, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """Share in the proportion of the powers."""
+        from cenote.kernels import ragged_loops
+
+        x, places, offsets, out = ctx.saved_tensors
+        of_x = torch.empty_like(x)
+        _rows(ragged_loops.power_slopes, places, offsets, x, out, slope, of_x)
+        return of_x, None, None
+
+
+class SoftMean(torch.autograd.Function):
+    """sum_n softmax_n(s_n) x_n, channel by channel; s are scores (M, D), x itself without them."""
+
+    @staticmethod
+    def of(x: Tensor, scores: Tensor | None, places: Tensor, offsets: Tensor) -> Tensor:
+        """Return (B, D)."""
+        out: Tensor = SoftMean.apply(x, scores, places, offsets)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scores: Tensor | None, places: Tensor, offsets: Tensor) -> Tensor:
+        """Add powers and weighted tokens up."""
+        from cenote.kernels import ragged_loops
+
+        s = x if scores is None else scores
+        most = _extreme(s, places, offsets)
+        powers, total = torch.empty_like(most), torch.empty_like(most)
+        _rows(ragged_loops.soft_sums, places, offsets, x, s, most, powers, total)
+        out = total.div_(powers.clamp_(min=1))
+        ctx.save_for_backward(x, scores, places, offsets, most.add_(powers.log_()), out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        """Through the tokens, weights times slope; through the scores, as far as a token is from the mean as well."""
+        from cenote.kernels import ragged_loops
+
+        x, scores, places, offsets, level, mean = ctx.saved_tensors
+        of_x = torch.empty_like(x)
+        if scores is None:
+            _rows(ragged_loops.soft_slopes_of_itself, places, offsets, x, level, mean, slope, of_x)
+            return of_x, None, None, None
+        of_scores = torch.empty_like(x)
+        _rows(ragged_loops.soft_slopes, places, offsets, x, scores, level, mean, slope, of_x, of_scores)
+        return of_x, of_scores, None, None
+
+
+def _bags(x: Tensor, places: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return (B, D): the sums of the rows, of each token times its weight (K,) with them."""
+    if not len(places):
+        return x.new_zeros(len(offsets) - 1, x.shape[1])
+    return torch.embedding_bag(x, places, offsets, mode=0, per_sample_weights=weights, include_last_offset=True)[0]
+
+
+def _extreme(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tensor:
+    from cenote.kernels import ragged_loops
+
+    most = x.new_empty(len(offsets) - 1, x.shape[1])
+    _rows(ragged_loops.greatest, places, offsets, x, np.float32(sign), most)
+    return most
+
+
+def _rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor | np.float32) -> None:
+    """Call a loop for all rows, in parts of them where there are many numbers."""
+    arrays = [_array(one) if isinstance(one, Tensor) else one for one in (places, offsets, *given)]
+    rows, numbers = len(offsets) - 1, max(np.size(one) for one in arrays)
+    over_ranges(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // max(1, 2 * numbers))
+
+
+def _array(one: Tensor) -> NDArray[Any]:
+    return one.detach().contiguous().numpy()  # type: ignore[no-any-return]

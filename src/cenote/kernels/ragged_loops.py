@@ -1,0 +1,229 @@
+"""Loops over rows of float32 tokens, from numba: each reads a row again while the cache still has it.
+
+x (M, D), places int64 (K,): the tokens that the rows read, row after row; offsets int64 (B + 1): row b reads
+places[offsets[b]:offsets[b + 1]]. A loop does the rows from `first` up to `last`, and trusts places and offsets. What
+has a value a row, (B, D), is 0 where a row has no token; of what has a value a token, (M, D), the tokens between those
+that the rows read are set to 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cenote.arrays import Float32, Int64
+from cenote.kernels.compiled import compiled_sums
+
+_ONE, _ZERO = np.float32(1), np.float32(0)
+_LOG2_E = np.float32(np.log2(np.e))
+_LN2 = np.float32(0.693359375)
+"""ln 2 to so few bits that its product with an exponent is exact; the next is what it lacks."""
+_LN2_REST = np.float32(np.log(2) - 0.693359375)
+_LEAST = np.float32(-87)
+"""Powers of e below it are 0: soon they would be too small for a float32."""
+_LEAST_OF_2 = np.float32(-126)
+_C2, _C3, _C4, _C5, _C6 = (np.float32(1 / f) for f in (2, 6, 24, 120, 720))
+
+
+@compiled_sums
+def exp(x: np.float32) -> np.float32:
+    """Return e to the power of x, not above 0, as arithmetic that becomes vectors."""
+    whole = x * _LOG2_E
+    whole = np.rint(whole if whole > _LEAST_OF_2 else _LEAST_OF_2)
+    r = x - whole * _LN2 - whole * _LN2_REST
+    series = _ONE + r * (_ONE + r * (_C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * _C6)))))
+    power = series * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return _ZERO if x < _LEAST else power
+
+
+@compiled_sums
+def greatest(places: Int64, offsets: Int64, x: Float32, sign: np.float32, out: Float32, first: int, last: int) -> None:
+    """Write to out (B, D) the greatest of sign x times sign: the least where it is -1."""
+    width = x.shape[1]
+    total = np.empty(width, np.float32)
+    for b in range(first, last):
+        start, stop, most = offsets[b], offsets[b + 1], out[b]
+        if start == stop:
+            most[:] = _ZERO
+            continue
+        for j in range(width):
+            most[j] = sign * x[places[start], j]
+            total[j] = most[j]
+        for n in range(start + 1, stop, 4):  # behind the end the last token is read again
+            a, b1 = places[n], places[min(n + 1, stop - 1)]
+            c, d = places[min(n + 2, stop - 1)], places[min(n + 3, stop - 1)]
+            for j in range(width):
+                p, q, r, s, m = sign * x[a, j], sign * x[b1, j], sign * x[c, j], sign * x[d, j], most[j]
+                total[j] += (p + q) + (r + s)  # comparisons lose what is no number, sums do not
+                p = p if p > q else q
+                r = r if r > s else s
+                p = p if p > r else r
+                most[j] = m if m > p else p
+        for j in range(width):
+            most[j] *= sign
+            if not np.isfinite(total[j]):
+                for n in range(start, stop):
+                    if np.isnan(x[places[n], j]):
+                        most[j] = x[places[n], j]
+
+
+@compiled_sums
+def shared_by_reaching(
+    places: Int64, offsets: Int64, x: Float32, most: Float32, slope: Float32, out: Float32, first: int, last: int
+) -> None:
+    """Write to out (M, D) the slope (B, D) where x reaches most (B, D), in equal shares of those that do."""
+    width = x.shape[1]
+    share = np.empty(width, np.float32)
+    for b in range(first, last):
+        start, stop, top, whole = offsets[b], offsets[b + 1], most[b], slope[b]
+        share[:] = _ZERO
+        for n in range(start, stop):
+            token = x[places[n]]
+            for j in range(width):
+                share[j] += _ONE if token[j] == top[j] else _ZERO
+        for j in range(width):
+            share[j] = whole[j] / max(share[j], _ONE)
+        for n in range(start, stop):
+            token, slopes = x[places[n]], out[places[n]]
+            for j in range(width):
+                slopes[j] = share[j] if token[j] == top[j] else _ZERO
+    _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def weighted(
+    places: Int64, offsets: Int64, weights: Float32, slope: Float32, out: Float32, first: int, last: int
+) -> None:
+    """Write to out (M, D) the slope (B, D) of the row times the weight (K,) of the token."""
+    for b in range(first, last):
+        whole = slope[b]
+        for n in range(offsets[b], offsets[b + 1]):
+            slopes, weight = out[places[n]], weights[n]
+            for j in range(slope.shape[1]):
+                slopes[j] = weight * whole[j]
+    _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def products(places: Int64, offsets: Int64, x: Float32, slope: Float32, out: Float32, first: int, last: int) -> None:
+    """Write to out (K,) the product of each token with the slope (B, D) of its row."""
+    for b in range(first, last):
+        whole = slope[b]
+        for n in range(offsets[b], offsets[b + 1]):
+            token, total = x[places[n]], _ZERO
+            for j in range(slope.shape[1]):
+                total += token[j] * whole[j]
+            out[n] = total
+
+
+@compiled_sums
+def powers(places: Int64, offsets: Int64, x: Float32, most: Float32, total: Float32, first: int, last: int) -> None:
+    """Write to total (B, D) the sum of e^(x - most), most (B, D)."""
+    for b in range(first, last):
+        top, sums = most[b], total[b]
+        sums[:] = _ZERO
+        for n in range(offsets[b], offsets[b + 1]):
+            token = x[places[n]]
+            for j in range(x.shape[1]):
+                sums[j] += exp(token[j] - top[j])
+
+
+@compiled_sums
+def power_slopes(
+    places: Int64, offsets: Int64, x: Float32, level: Float32, slope: Float32, out: Float32, first: int, last: int
+) -> None:
+    """Write to out (M, D) the slope (B, D) times e^(x - level), level (B, D)."""
+    for b in range(first, last):
+        top, whole = level[b], slope[b]
+        for n in range(offsets[b], offsets[b + 1]):
+            token, slopes = x[places[n]], out[places[n]]
+            for j in range(x.shape[1]):
+                slopes[j] = whole[j] * exp(token[j] - top[j])
+    _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def soft_sums(
+    places: Int64,
+    offsets: Int64,
+    x: Float32,
+    scores: Float32,
+    most: Float32,
+    powers: Float32,
+    total: Float32,
+    first: int,
+    last: int,
+) -> None:
+    """Write to powers (B, D) the sum of e^(scores - most), most (B, D), and to total (B, D) that of their products."""
+    for b in range(first, last):
+        top, weights, sums = most[b], powers[b], total[b]
+        weights[:] = _ZERO
+        sums[:] = _ZERO
+        for n in range(offsets[b], offsets[b + 1]):
+            token, score = x[places[n]], scores[places[n]]
+            for j in range(x.shape[1]):
+                power = exp(score[j] - top[j])
+                weights[j] += power
+                sums[j] += power * token[j]
+
+
+@compiled_sums
+def soft_slopes(
+    places: Int64,
+    offsets: Int64,
+    x: Float32,
+    scores: Float32,
+    level: Float32,
+    mean: Float32,
+    slope: Float32,
+    of_x: Float32,
+    of_scores: Float32,
+    first: int,
+    last: int,
+) -> None:
+    """Write w = slope e^(scores - level) to of_x (M, D), w (x - mean) to of_scores; level, mean, slope (B, D)."""
+    for b in range(first, last):
+        top, middle, whole = level[b], mean[b], slope[b]
+        for n in range(offsets[b], offsets[b + 1]):
+            token, score, direct, through = x[places[n]], scores[places[n]], of_x[places[n]], of_scores[places[n]]
+            for j in range(x.shape[1]):
+                weight = whole[j] * exp(score[j] - top[j])
+                direct[j] = weight
+                through[j] = weight * (token[j] - middle[j])
+    _clear(places, offsets, of_x, first, last)
+    _clear(places, offsets, of_scores, first, last)
+
+
+@compiled_sums
+def soft_slopes_of_itself(
+    places: Int64,
+    offsets: Int64,
+    x: Float32,
+    level: Float32,
+    mean: Float32,
+    slope: Float32,
+    out: Float32,
+    first: int,
+    last: int,
+) -> None:
+    """Write slope e^(x - level) (1 + x - mean) to out (M, D); level, mean, slope (B, D)."""
+    for b in range(first, last):
+        top, middle, whole = level[b], mean[b], slope[b]
+        for n in range(offsets[b], offsets[b + 1]):
+            token, slopes = x[places[n]], out[places[n]]
+            for j in range(x.shape[1]):
+                slopes[j] = whole[j] * exp(token[j] - top[j]) * (_ONE + (token[j] - middle[j]))
+    _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def _clear(places: Int64, offsets: Int64, out: Float32, first: int, last: int) -> None:
+    """Set to 0 the tokens in front of and between those that the rows read, behind the last of all as well."""
+    start, stop = offsets[first], offsets[last]
+    n = places[start - 1] + 1 if start > 0 else 0
+    for k in range(start, stop):
+        for gap in range(n, places[k]):
+            out[gap] = _ZERO
+        n = places[k] + 1
+    if last == len(offsets) - 1:
+        for gap in range(n, len(out)):
+            out[gap] = _ZERO
