@@ -334,6 +334,13 @@ def test_lists_within_lists_are_a_reported_skip(docs: Collection) -> None:
     assert ["holds a list" in one.reason for one in did.skipped] == [True, True]
 
 
+@pytest.mark.parametrize("name", ["line\nbreak", "tab\t", "half\udcff"])
+def test_a_folder_that_tables_cannot_lie_in_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="name another place"):
+        cenote.create(tmp_path / name, rows(0, 5), RECIPE)
+    assert not list(tmp_path.iterdir())
+
+
 def test_threads_search_while_another_writes(docs: Collection) -> None:
     ended, failures, answered = threading.Event(), list[Exception](), [0]
 

@@ -133,3 +133,23 @@ def test_a_damaged_collection_can_be_replaced(whole: Path, tmp_path: Path) -> No
     docs = cenote.create(place, rows(0, 5), RECIPE, replace=True)
     assert isinstance(docs, Collection)
     assert len(docs) == 5
+
+
+@pytest.mark.parametrize("file", ["CURRENT", "MANIFEST", "seg"])
+def test_a_file_and_a_folder_in_each_others_place_are_named(whole: Path, tmp_path: Path, file: str) -> None:
+    place = copied(whole, tmp_path)
+    victim = max(place.glob(f"{file}*"))
+    if victim.is_dir():
+        shutil.rmtree(victim)
+        victim.write_bytes(b"")
+    else:
+        victim.unlink()
+        victim.mkdir()
+    with pytest.raises(CorruptIndex, match=file):
+        cenote.open(place)
+
+
+def test_a_file_is_no_collection(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("rain")
+    with pytest.raises(ValueError, match=r"notes.txt is no collection"):
+        cenote.open(tmp_path / "notes.txt")

@@ -9,7 +9,7 @@ import pytest
 from shelf import RECIPE, rows
 
 import cenote
-from cenote.collection import manifest
+from cenote.collection import compaction, manifest
 
 
 class Full:
@@ -73,3 +73,22 @@ def test_a_build_on_a_full_disk_is_resumed(tmp_path: Path, monkeypatch: pytest.M
         assert not (place / "tmp").exists()
         assert not list(place.glob("*.half"))
     assert taken > 20, "a build flushes more than that"
+
+
+def test_a_deletion_on_a_full_disk_stands_and_is_merged_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = cenote.create(tmp_path / "docs.cenote", rows(0, 30), RECIPE)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "write_ids", full)
+        assert docs.delete([f"d{n}" for n in range(20)]) == 20
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            docs.compact()
+    assert docs.ids() == [f"d{n}" for n in range(20, 30)]
+    assert docs.info().dead_documents == 20
+    assert not (docs.path / "tmp").exists()
+    docs.verify()
+    docs.delete(["d20"])
+    assert docs.info().dead_documents == 0

@@ -11,6 +11,8 @@ from cenote.collection.manifest import Manifest
 from cenote.collection.writer import LOCK
 
 _OURS = re.compile(rf"{LOCK}|tmp|seg|tomb|stages|MANIFEST-\d+\.json(\.half)?|CURRENT\.half")
+_UNNAMEABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Tables of documents cannot lie below a folder with one of these in its name."""
 
 
 def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -> Manifest | None:
@@ -31,7 +33,10 @@ def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -
 
 
 def vacant(place: Path) -> None:
-    """Raise ValueError where a place is taken by something that is no collection."""
+    """Raise ValueError where a place is taken by something that is no collection, or is called what none can be."""
+    if _UNNAMEABLE.search(str(place.absolute())):
+        shown = ascii(str(place.absolute()))
+        raise ValueError(f"{shown} holds a character that is none to print, such as a line break; name another place")
     if not place.exists() or manifest.exists(place):
         return
     # an interrupted call leaves this much before its first commit

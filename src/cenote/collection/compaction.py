@@ -33,7 +33,8 @@ def compact(
 ) -> bool:
     """Merge what is due, or `everything` that fits together; return whether a new version was committed.
 
-    leave: names of segments that stay as they are.
+    leave: names of segments that stay as they are. Merging takes space before it gives any: what is due waits where the
+    disk is full; `everything` raises OSError then.
     """
     assert writer.manifest is not None
     segments = [segment for segment in writer.manifest.segments if segment.name not in leave]
@@ -42,7 +43,14 @@ def compact(
     if not groups:
         return False
     merged = {segment.name for group in groups for segment in group}
-    made = [_merged(writer, open_index, group) for group in groups]
+    try:
+        made = [_merged(writer, open_index, group) for group in groups]
+    except OSError:
+        if everything:
+            raise
+        # whoever added or deleted has a commit that stands; the next one tries again
+        writer.sweep()
+        return False
     kept = [segment for segment in writer.manifest.segments if segment.name not in merged]
     now = (*kept, *(segment for segment in made if segment is not None))
     writer.publish(replace(writer.manifest, version=writer.next_version(), segments=now))

@@ -41,7 +41,7 @@ class Lock:
         """Lock a file as one of many readers; None where it is gone or being removed."""
         try:
             lock = cls(path.open("rb"))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         if _try(lock, shared=True) and path.exists():
             return lock

@@ -198,7 +198,7 @@ def _current(folder: Path) -> tuple[str, str]:
     path = folder / CURRENT
     try:
         line = path.read_bytes().decode("ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         if any(folder.glob("MANIFEST-*.json")):
             raise CorruptIndex(path, "it is missing", last_good(folder, "~")) from None
         what = "is no collection" if folder.exists() else "does not exist"
@@ -214,7 +214,7 @@ def _current(folder: Path) -> tuple[str, str]:
 def _content(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         # a damaged name points nowhere just like a lost manifest does; the manifests that are there tell which
         damaged = CURRENT if any(folder.glob("MANIFEST-*.json")) else name
         reason = f"it names {name}, which is not there" if damaged == CURRENT else "it is missing"
@@ -249,6 +249,6 @@ def _differs(path: Path, size: int, wanted: str, every_byte: bool) -> str | None
             return f"it has {found} bytes where {size} are expected"
         if (every_byte or size < HASHED_AT_OPEN) and durable.digest(path) != wanted:
             return "its bytes have changed"
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "it is missing"
     return None
