@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cenote.cli.main import COMMANDS
+
 HEAVY = {"torch", "numpy", "transformers", "sentence_transformers", "lance", "pyarrow", "numba", "matplotlib", "typer"}
 
 
@@ -34,6 +36,14 @@ def test_commands_that_compute_nothing_import_nothing_that_does(line: list[str])
     code = "import contextlib, io\nfrom cenote.cli.main import main\n"
     code += f"with contextlib.redirect_stdout(io.StringIO()): main({line})"
     assert not modules_after(code) & {"torch", "numba", "lance", "transformers", "sentence_transformers", "matplotlib"}
+
+
+@pytest.mark.parametrize("line", [["papers"], ["search", "--help"]])
+def test_a_command_imports_no_other_command(line: list[str]) -> None:
+    code = "import contextlib, io\nfrom cenote.cli.main import main\n"
+    code += f"with contextlib.redirect_stdout(io.StringIO()): main({line})"
+    commands = {f"cenote.cli.{name}" for name in COMMANDS}
+    assert modules_after(code) & commands == {f"cenote.cli.{line[0]}"}
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import cenote as package
 from cenote import registry
 from cenote.cli.arguments import complete_recipe
-from cenote.cli.main import COMMANDS
+from cenote.cli.main import COMMANDS, application
 from cenote.cli.terminal import Failed, result_json
 from cenote.errors import CenoteError, CorruptIndex, Locked, RecipeError, UnknownWord
 from conftest import COMMAND, RECIPE, Cenote
@@ -113,6 +114,19 @@ def test_every_command_has_help(cenote: Cenote, command: str) -> None:
     ran = cenote(command, "--help")
     assert ran.code == 0
     assert f"cenote {command}" in ran.out
+
+
+def test_a_command_says_the_same_of_itself_as_among_all() -> None:
+    whole = CliRunner().invoke(application(), ["search", "--help"])
+    alone = CliRunner().invoke(application(["search"]), ["search", "--help"])
+    assert alone.exit_code == 0
+    assert "A collection." in alone.stdout
+    assert alone.stdout == whole.stdout
+
+
+def test_help_lists_every_command(cenote: Cenote) -> None:
+    listed = cenote("--help").out
+    assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", listed)] == []
 
 
 def test_quiet_leaves_results_and_errors(cenote: Cenote) -> None:

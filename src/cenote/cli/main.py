@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -44,6 +45,8 @@ COMMANDS = (
 )
 _READS = ("search", "get")
 """Commands that write nothing but their answer."""
+_GARBAGE_AFTER = 200_000
+"""New objects before Python looks for garbage: those that imports make stay, and looking takes a tenth of a start."""
 _RUST_PLACE = re.compile(r",? \S+\.rs:[\d:]+")
 """Where in its own source Lance met an error, which says nothing to who reads it."""
 _ANYWHERE = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--debug": "debug"}
@@ -72,13 +75,13 @@ def options(
     TERMINAL.debug |= debug
 
 
-def application() -> typer.Typer:
-    """Return the application with every command."""
+def application(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """Return the application with some commands, of which alone the modules are imported."""
     app = typer.Typer(
         name="cenote", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 100}
     )
     app.callback()(options)
-    for name in COMMANDS:
+    for name in commands:
         app.command(name)(_through(getattr(importlib.import_module(f"cenote.cli.{name}"), name)))
     return app
 
@@ -123,7 +126,10 @@ def _globals(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Run a command line; return its exit code."""
     try:
-        code = application()(args=_globals(arguments), prog_name="cenote", standalone_mode=False)
+        rest = _globals(arguments)
+        # whatever does not begin with a command, such as --help or a word misspelt, asks about all of them
+        asked = rest[:1] if rest and rest[0] in COMMANDS else COMMANDS
+        code = application(asked)(args=rest, prog_name="cenote", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, _Unread):
@@ -166,8 +172,11 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):
             # half a surrogate pair, as in the name of a file that is no UTF-8, is printed as JSON spells it
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    reads = sys.argv[1:2] in ([name] for name in _READS)
+    if reads:
+        gc.set_threshold(_GARBAGE_AFTER)
     code = main(sys.argv[1:])
-    if sys.argv[1:2] in ([name] for name in _READS):
+    if reads:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         # nothing is left to be saved, and taking torch apart takes a while
