@@ -114,6 +114,11 @@ def test_pages_without_anything_to_read_are_empty(tmp_path: Path, pages: tuple[b
     assert skipped(tmp_path / "a.pdf").kind == "empty"
 
 
+def test_a_pdf_of_no_bytes_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").touch()
+    assert skipped(tmp_path / "a.pdf").kind == "empty"
+
+
 def test_a_pdf_without_pages_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf())
     assert skipped(tmp_path / "a.pdf").kind in ("empty", "unreadable")
@@ -137,7 +142,7 @@ def test_a_locked_pdf_says_that_it_is(tmp_path: Path) -> None:
     assert "password" in found.reason
 
 
-@pytest.mark.parametrize("content", [b"", b"no pdf", b"%PDF-1.7\n", b"\0" * 5000])
+@pytest.mark.parametrize("content", [b"no pdf", b"%PDF-1.7\n", b"\0" * 5000])
 def test_a_pdf_that_is_none_is_skipped_and_the_rest_is_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pdf").write_bytes(content)
     (tmp_path / "b.pdf").write_bytes(pdf(words("whole")))

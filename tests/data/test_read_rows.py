@@ -175,7 +175,7 @@ def test_one_id_in_two_files_names_both(tmp_path: Path) -> None:
 
 
 def test_a_row_may_not_have_the_id_of_a_file(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.txt").write_text("a")
     write(tmp_path / "b.jsonl", [{"id": "a.txt", "text": ""}])
     with pytest.raises(ValueError, match=r"'a.txt' comes twice: \S*a\.txt and \S*b\.jsonl, row 0"):
         list(read(tmp_path))

@@ -17,6 +17,8 @@ def parse(content: bytes, name: str) -> Parsed:
     """
     import pypdfium2 as pdfium
 
+    if not content:
+        raise Unreadable("it holds no text", "empty")
     try:
         document = pdfium.PdfDocument(content)
     except pdfium.PdfiumError as error:

@@ -160,6 +160,10 @@ def documents_of(file: File, parsed: Future[Parsed] | None, text_column: str | N
         except Unreadable as error:
             yield Skipped(str(file.path), error.reason, error.kind), None
             return
+        if not one.text.strip():
+            # a model gives a vector for nothing too, and it lies near every short question
+            yield Skipped(str(file.path), "it holds no text", "empty"), None
+            return
         yield Document(file.id, one.text, str(file.path), one.pages, one.headings, one.attributes), None
     else:
         reason = f"no reader for .{kind} files" if kind else "it has no suffix"
@@ -193,8 +197,8 @@ def _document(
         return None
     text = row[column]
     if not isinstance(text, str):
-        what = "missing" if _missing(text) else f"a {type(text).__name__}"
-        return Skipped(source or "rows", f"row {at} of {name}: its text is {what}, not a string", "no text")
+        what = "has no text" if _missing(text) else f"has a {type(text).__name__} for a text"
+        return Skipped(source or name, f"row {at} {what}", "no text")
     key = next((key for key in IDS if not _missing(row.get(key))), None)
     others = {str(k): v for k, v in row.items() if k not in (column, key)}
     if beir:
