@@ -133,7 +133,18 @@ def test_paths_that_lead_nowhere(client: Client, path: str) -> None:
 
 def test_methods_that_are_none(client: Client) -> None:
     for method in ("PUT", "PATCH", "OPTIONS", "TRACE", "BREW"):
-        refused(client.request(method, "/search"), 405)
+        assert f"/search takes no {method}" in refused(client.request(method, "/search"), 405)
+
+
+def test_a_wrong_name_is_named_beside_the_one_that_is_missing(client: Client) -> None:
+    said = refused(client.post("/search", {"query": "gzip"}), 422)
+    assert said == "queries is missing; query is not known here"
+
+
+def test_of_many_faults_three_are_told_and_the_rest_counted(client: Client) -> None:
+    said = refused(client.post("/search", {"queries": [1, 2, 3, 4, 5]}), 422)
+    assert [f"queries.{n}" in said for n in range(5)] == [True, True, True, False, False]
+    assert said.endswith("(and 2 more)")
 
 
 def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_port_that_is_taken_is_named(place: Path, capsys: pytest.CaptureFixtur
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         said = _refused(capsys, place, "--port", port)
-    assert f"127.0.0.1:{port}" in said
+    assert f"127.0.0.1:{port} cannot be had (Address already in use)" in said
     assert "--port" in said
 
 

@@ -26,6 +26,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (OSError, 500),
 )
 """The first that fits; damage is a ValueError too, and not the client's."""
+_SAID = 3
+"""Faults of one body that are told: a wrong name is one that is missing and one that is not known."""
 
 
 def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -57,7 +59,10 @@ def install(app: FastAPI) -> None:
     async def stated(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = str(error.detail)
-        known = {404: f"there is nothing at {request.url.path}; /openapi.json says what there is"}
+        known = {
+            404: f"there is nothing at {request.url.path}; /openapi.json says what there is",
+            405: f"{request.url.path} takes no {request.method}; /openapi.json says what it takes",
+        }
         return refusal(error.status_code, known.get(error.status_code, detail), error.headers)
 
     async def unknown(request: Request, error: Exception) -> Response:
@@ -71,9 +76,13 @@ def install(app: FastAPI) -> None:
 
 
 def sentence(faults: Sequence[Mapping[str, Any]]) -> str:
-    """Return the first of some faults of validation as a sentence, and how many more there are."""
-    first = faults[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body")
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{place}: {reason}{more}" if place else f"{reason}{more}"
+    """Return the first few of some faults of validation as a sentence, and how many more there are."""
+    more = f" (and {len(faults) - _SAID} more)" if len(faults) > _SAID else ""
+    return "; ".join(_said(fault) for fault in faults[:_SAID]) + more
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in fault["loc"] if part != "body")
+    kinds = {"missing": f"{place} is missing", "extra_forbidden": f"{place} is not known here"}
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    return kinds.get(fault["type"], f"{place}: {reason}" if place else reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -89,7 +90,9 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         hint = "name another with --port" if taken else "name another with --host"
-        raise ValueError(f"{host}:{port} cannot be had ({error.strerror or error}); {hint}") from None
+        # the socket's own words repeat the address; those of a name that is not known are not the system's
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ValueError(f"{host}:{port} cannot be had ({reason or error}); {hint}") from None
 
 
 class _Server(uvicorn.Server):
