@@ -139,6 +139,15 @@ def test_info_counts_every_byte_once(cenote: Cenote, shelf: Path) -> None:
     read = cenote("info", shelf).out
     assert RECIPE in read
     assert f"{disk / 4:,.1f}" in read
+    assert "\n\n\n" not in read
+
+
+def test_info_names_what_a_condition_may(cenote: Cenote, shelf: Path, tmp_path: Path) -> None:
+    assert "where    id, source, text\n" in cenote("info", shelf).out
+    (tmp_path / "more.jsonl").write_text('{"id": "m", "text": "more", "year": 1998}\n')
+    assert cenote("add", shelf, tmp_path / "more.jsonl").code == 0
+    assert "where    id, source, text, year (int64)\n" in cenote("info", shelf).out
+    assert cenote("search", shelf, "more", "--where", "year = 1998").out.startswith("  1  ")
 
 
 def test_a_flipped_bit_is_named_by_verify(cenote: Cenote, shelf: Path) -> None:

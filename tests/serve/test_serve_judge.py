@@ -2,6 +2,7 @@
 
 import json
 import random
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,7 +190,10 @@ def test_the_command_ends_with_the_verdict(
     assert asked == ["127.0.0.1"]
     assert "for 11 questions at http://here" in said.err
     assert "these 10 questions" in said.out
-    assert f"--qrels {out / 'qrels.tsv'}" in said.out
+    command = shlex.split(said.out.splitlines()[-1])
+    assert command[:3] == ["cenote", "compare", str(place)]
+    assert command[command.index("--qrels") + 1] == str(out / "qrels.tsv")
+    assert [command[n + 1] for n, part in enumerate(command) if part == "--with"] == list(RECIPES)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def index(
     limit: Limit = None,
     text_column: TextColumn = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the collection that is there.")] = False,
-    memory: Annotated[str, typer.Option(help="What may be held at once.")] = "2GiB",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What may be held at once.")] = "2GiB",
     strict: Strict = False,
     ray: Ray = None,
     as_json: AsJson = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -58,4 +59,6 @@ def judge(
         except KeyboardInterrupt:
             pass  # the usual end of judging, and nothing is lost
     result(judging.verdict())
-    result(f'cenote compare {directory} --queries {out / QUERIES} --qrels {out / QRELS} --with "…"')
+    named = " ".join(f"--with {shlex.quote(recipe)}" for recipe in recipes)
+    files = f"--queries {shlex.quote(str(out / QUERIES))} --qrels {shlex.quote(str(out / QRELS))}"
+    result(f"cenote compare {shlex.quote(str(directory))} {files} {named}")

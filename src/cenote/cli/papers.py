@@ -14,8 +14,12 @@ def papers(as_json: AsJson = False) -> None:
     if as_json:
         result_json([row.to_dict() for row in rows])
         return
-    said = {None: "", True: "shows here", False: "does not show here"}
-    table = [(f"{r.number}", r.status, r.slug, ", ".join(r.words), said[r.holds], r.title) for r in rows]
-    result_table([("", "status", "slug", "words", "claim", "title"), *table])
+    said = {None: "not decided here", True: "shows here", False: "does not show here"}
+    claims = [said[row.holds] if row.status == "checked" else "" for row in rows]
+    table = [
+        (f"{row.number}", row.status, claim, row.slug, row.title, ", ".join(row.words))
+        for row, claim in zip(rows, claims, strict=True)
+    ]
+    result_table([("", "state", "claim", "slug", "title", "words"), *table])
     counts = ", ".join(f"{sum(r.status == s for r in rows)} {s}" for s in ("planned", "built", "checked"))
     TERMINAL.message(f"{len(rows)} papers: {counts}")

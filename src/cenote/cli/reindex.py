@@ -16,7 +16,7 @@ def reindex(
     directory: Directory,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to build.", autocompletion=complete_recipe)],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR2", help="A new collection instead.")] = None,
-    memory: Annotated[str, typer.Option(help="What may be held at once.")] = "2GiB",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What may be held at once.")] = "2GiB",
     as_json: AsJson = False,
 ) -> None:
     """Build another recipe from the stored documents; the old one serves until the new one is complete."""

@@ -23,7 +23,9 @@ def reproduce(
     slug: Annotated[
         str, typer.Argument(metavar="SLUG", help="As `cenote papers` spells it, or all.", autocompletion=_slugs)
     ],
-    data: Annotated[Path | None, typer.Option(help="The folder of datasets; default: CENOTE_DATA.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The folder of datasets; default: CENOTE_DATA.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write it to the results of this installation.")] = False,
     as_json: AsJson = False,
 ) -> None:

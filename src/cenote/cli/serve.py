@@ -16,7 +16,9 @@ _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 def serve(
     directory: Directory,
-    host: Annotated[str, typer.Option(help="The address to listen on; by default this machine only.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="The address to listen on; by default this machine only.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8000,
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="F", help="Ask clients for the token in this file.")
