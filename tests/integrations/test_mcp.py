@@ -63,6 +63,7 @@ def test_the_tools_say_what_they_take(path):
             return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in asyncio.run(listed())}
+    assert server(path).version == cenote.__version__
     assert set(tools) == {"search", "get", "info"}
     assert all(len(tool.description) > 20 for tool in tools.values())
     assert set(tools["search"].input_schema["properties"]) == {"question", "k", "where", "passages"}

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel, Field
 
+from cenote import __version__
 from cenote.collection import MissingDocuments
 from cenote.errors import CenoteError
 from cenote.integrations.metadata import metadata
@@ -90,7 +91,9 @@ def server(path: str | Path) -> MCPServer:
     store = Store(path)
     name = Path(path).resolve().name
     count = store.info().documents
-    made = MCPServer("cenote", instructions=f"Search {count:,} documents of {name}; get reads on in one.")
+    made = MCPServer(
+        "cenote", version=__version__, instructions=f"Search {count:,} documents of {name}; get reads on in one."
+    )
 
     @made.tool()
     @_said
