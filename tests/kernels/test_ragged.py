@@ -83,6 +83,24 @@ def test_an_extreme_is_no_number_where_a_token_is_none(sign: int, tokens: int) -
         assert found[2] == torch.inf
 
 
+def test_a_softmax_of_segments_is_that_of_each_alone_with_its_gradient() -> None:
+    lengths = [3, 0, 1, 5]
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    scores = torch.randn(sum(lengths), 4, requires_grad=True)
+    exact = scores.detach().double().requires_grad_()
+    out = ragged.Softmax.of(scores, offsets)
+    expected = torch.cat([part.softmax(0) for part in exact.split(lengths)])
+    torch.testing.assert_close(out.double(), expected, rtol=1e-6, atol=1e-6)
+    slope = torch.linspace(-1, 2, out.numel()).view_as(out)
+    found, wanted = torch.autograd.grad(out, scores, slope), torch.autograd.grad(expected, exact, slope.double())
+    torch.testing.assert_close(found[0].double(), wanted[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_softmax_of_what_is_no_number_is_none() -> None:
+    scores = torch.tensor([[0.0], [torch.nan], [1.0]])
+    assert ragged.Softmax.of(scores, torch.tensor([0, 3])).isnan().all()
+
+
 def test_places_that_share_an_extreme_share_its_gradient() -> None:
     x = torch.tensor([[1.0], [1.0], [0.0]], requires_grad=True)
     ragged.Extreme.of(x, *ragged.all_of(torch.tensor([0, 3]), 3)).sum().backward()

@@ -24,6 +24,9 @@ from cenote.kernels.threads import over_ranges
 _SHARED_FROM = 2**21
 """Numbers from which threads share the rows: fewer lie in the cache, and asking a thread takes as long as the loop."""
 
+_counted = np.arange(0)
+"""0, 1, 2, … as far as they were asked for; an array, as a tensor of inference could not be kept for a gradient."""
+
 
 def fits(*given: Tensor) -> bool:
     """Whether tensors are of the kind that is read here."""
@@ -34,7 +37,10 @@ def fits(*given: Tensor) -> bool:
 
 def all_of(offsets: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
     """Return places and offsets of rows that read every token."""
-    return torch.arange(tokens), offsets.long()
+    global _counted
+    if len(_counted) < tokens:
+        _counted = np.arange(2 * tokens)
+    return torch.from_numpy(_counted[:tokens]), offsets.long()
 
 
 def kept(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,6 +57,8 @@ class Sum(torch.autograd.Function):
     @staticmethod
     def of(x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
         """Return (B, D)."""
+        if not x.requires_grad:
+            return _bags(x, places, offsets)
         out: Tensor = Sum.apply(x, places, offsets)  # type: ignore[no-untyped-call]
         return out
 
@@ -99,7 +107,7 @@ class WeightedSum(torch.autograd.Function):
         if of_weights is not None:
             _rows(ragged_loops.products, places, offsets, x, slope, of_weights)
         if of_x is not None:
-            _rows(ragged_loops.weighted, places, offsets, weights, slope, of_x)
+            _rows(ragged_loops.weighted, places, offsets, slope, weights, of_x)
         return of_weights, of_x, None, None
 
 
@@ -109,6 +117,8 @@ class Extreme(torch.autograd.Function):
     @staticmethod
     def of(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tensor:
         """Return (B, D)."""
+        if not x.requires_grad:
+            return _extreme(x, places, offsets, sign)
         out: Tensor = Extreme.apply(x, places, offsets, sign)  # type: ignore[no-untyped-call]
         return out
 
@@ -202,6 +212,37 @@ class SoftMean(torch.autograd.Function):
         return of_x, of_scores, None, None
 
 
+class Softmax(torch.autograd.Function):
+    """softmax_n(s_n), channel by channel; every token of the scores s (M, C) is read, row by row."""
+
+    @staticmethod
+    def of(scores: Tensor, offsets: Tensor) -> Tensor:
+        """Return (M, C)."""
+        out: Tensor = Softmax.apply(scores, offsets)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, offsets: Tensor) -> Tensor:
+        """Divide powers by their sum."""
+        from cenote.kernels import ragged_loops
+
+        out = torch.empty_like(scores)
+        _rows(ragged_loops.softmax, *all_of(offsets, len(scores)), scores, out)
+        ctx.save_for_backward(out, offsets)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        """Multiply with how far a slope is above their weighted mean."""
+        from cenote.kernels import ragged_loops
+
+        out, offsets = ctx.saved_tensors
+        of_scores = torch.empty_like(out)
+        _rows(ragged_loops.softmax_slopes, *all_of(offsets, len(out)), out, slope, of_scores)
+        return of_scores, None
+
+
 def _bags(x: Tensor, places: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return (B, D): the sums of the rows, of each token times its weight (K,) with them."""
     if not len(places):
@@ -218,10 +259,13 @@ def _extreme(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tenso
 
 
 def _rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor | np.float32) -> None:
-    """Call a loop for all rows, in parts of them where there are many numbers."""
+    """Call a loop for all rows, in parts of them where there are many numbers; given first is what is as wide as x."""
     arrays = [_array(one) if isinstance(one, Tensor) else one for one in (places, offsets, *given)]
-    rows, numbers = len(offsets) - 1, max(np.size(one) for one in arrays)
-    over_ranges(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // max(1, 2 * numbers))
+    rows, numbers = len(offsets) - 1, arrays[0].size * arrays[2].shape[-1]
+    if numbers < _SHARED_FROM:
+        loop(*arrays, 0, rows)
+        return
+    over_ranges(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // (2 * numbers))
 
 
 def _array(one: Tensor) -> NDArray[Any]:

@@ -91,7 +91,7 @@ def shared_by_reaching(
 
 @compiled_sums
 def weighted(
-    places: Int64, offsets: Int64, weights: Float32, slope: Float32, out: Float32, first: int, last: int
+    places: Int64, offsets: Int64, slope: Float32, weights: Float32, out: Float32, first: int, last: int
 ) -> None:
     """Write to out (M, D) the slope (B, D) of the row times the weight (K,) of the token."""
     for b in range(first, last):
@@ -213,6 +213,37 @@ def soft_slopes_of_itself(
             for j in range(x.shape[1]):
                 slopes[j] = whole[j] * exp(token[j] - top[j]) * (_ONE + (token[j] - middle[j]))
     _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def softmax(places: Int64, offsets: Int64, scores: Float32, out: Float32, first: int, last: int) -> None:
+    """Write to out (M, C) the softmax of the scores (M, C) over each row, all of whose tokens follow each other."""
+    for b in range(first, last):
+        start, stop = offsets[b], offsets[b + 1]
+        for j in range(scores.shape[1]):
+            most, total = -np.float32(np.inf), _ZERO
+            for n in range(start, stop):
+                most = max(most, scores[n, j])
+            for n in range(start, stop):
+                out[n, j] = exp(scores[n, j] - most)
+                total += out[n, j]
+            for n in range(start, stop):
+                out[n, j] /= total
+
+
+@compiled_sums
+def softmax_slopes(
+    places: Int64, offsets: Int64, weights: Float32, slope: Float32, out: Float32, first: int, last: int
+) -> None:
+    """Write to out (M, C) the slopes in the scores whose softmax is weights (M, C)."""
+    for b in range(first, last):
+        start, stop = offsets[b], offsets[b + 1]
+        for j in range(weights.shape[1]):
+            mean = _ZERO
+            for n in range(start, stop):
+                mean += weights[n, j] * slope[n, j]
+            for n in range(start, stop):
+                out[n, j] = weights[n, j] * (slope[n, j] - mean)
 
 
 @compiled_sums

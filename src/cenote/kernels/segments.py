@@ -27,6 +27,20 @@ def at_hand(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def rows_without_tokens(mask: Tensor) -> Tensor | None:
+    """Return which rows of mask (B, N) keep nothing, bool (B,); None where it is soon told that none does."""
+    if at_hand(mask) and mask.shape[1]:
+        kept = mask.numpy()
+        if kept[:, 0].all() or kept.any(1).all():
+            return None
+    return ~mask.any(1)
+
+
+def zeroed(x: Tensor, empty: Tensor | None) -> Tensor:
+    """Return x (B, D) with zeros in the rows that are empty (B,); x itself where none is said to be."""
+    return x if empty is None else x.masked_fill(empty[:, None], 0)
+
+
 def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the sum of each segment, zeros for an empty one."""
     if len(offsets) == 2:  # one question, the most frequent batch of a search, has no rows to tell apart
@@ -125,6 +139,8 @@ def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
 
 def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
     """Return (M, C): weights that sum to 1 over each segment, channel by channel."""
+    if ragged.fits(scores):
+        return ragged.Softmax.of(scores, offsets)
     ids = segment_ids(offsets)
     powers = (scores - segment_max(scores.detach(), offsets).index_select(0, ids)).exp()
     return powers / segment_sum(powers, offsets).index_select(0, ids)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cenote.kernels.segments import rows_without_tokens, zeroed
 from cenote.pool.base import Pooler
 
 
@@ -40,7 +41,7 @@ class AtPlace(Pooler):
         if not mask.shape[1]:
             return x.sum(1)
         found = x[torch.arange(len(x), device=x.device), self.place(mask)]
-        return found.masked_fill(~mask.any(1)[:, None], 0)
+        return zeroed(found, rows_without_tokens(mask))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the token of each segment, zeros for an empty one."""

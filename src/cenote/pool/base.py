@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from cenote.kernels.segments import at_hand, wide
+from cenote.kernels.segments import at_hand, rows_without_tokens, wide, zeroed
 
 Empty = Literal["zero", "error"]
 
@@ -94,8 +94,9 @@ class Pooler(nn.Module):
         mask = checked_mask(x, mask, layers=self.reads_layers)
         given = self._checked_side(side)
         self._check_width(x)
-        empty = self._checked_empty(_rows_without_tokens(mask))
-        out = _zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
+        empty = self._checked_empty(rows_without_tokens(mask))
+        # a bias or a latent would give a row without tokens a vector
+        out = zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
         return (out, self.weights(wide(x), mask, **given)) if return_weights else out
 
     def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
@@ -104,11 +105,11 @@ class Pooler(nn.Module):
         Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
         or do not cover x, for width and side inputs as `forward` does, and for an empty row under empty="error".
         """
-        check_offsets(x, offsets, layers=self.reads_layers)
+        empty = checked_offsets(x, offsets, layers=self.reads_layers)
         given = self._checked_side(side)
         self._check_width(x)
-        empty = self._checked_empty(_segments_without_tokens(offsets))
-        return _zeroed(self.packed(wide(x), offsets, **given), empty).to(x.dtype)
+        self._checked_empty(empty)
+        return zeroed(self.packed(wide(x), offsets, **given), empty).to(x.dtype)
 
     @property
     def reads_layers(self) -> bool:
@@ -133,29 +134,6 @@ class Pooler(nn.Module):
             rows = torch.nonzero(empty).flatten().tolist()
             raise ValueError(f"rows {rows} have no kept token; drop them or make the pooler with empty='zero'")
         return empty
-
-
-def _rows_without_tokens(mask: Tensor) -> Tensor | None:
-    """Return which rows keep nothing, bool (B,); None where it is soon told that there is none."""
-    if at_hand(mask) and mask.shape[1]:
-        kept = mask.numpy()
-        if kept[:, 0].all() or kept.any(1).all():
-            return None
-    return ~mask.any(1)
-
-
-def _segments_without_tokens(offsets: Tensor) -> Tensor | None:
-    """Return which segments are empty, as `_rows_without_tokens` does."""
-    if at_hand(offsets):
-        bounds = offsets.numpy()
-        if (bounds[1:] > bounds[:-1]).all():
-            return None
-    return offsets.diff() == 0
-
-
-def _zeroed(out: Tensor, empty: Tensor | None) -> Tensor:
-    # a bias or a latent would give a row without tokens a vector
-    return out if empty is None else out.masked_fill(empty[:, None], 0)
 
 
 def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Tensor:
@@ -183,8 +161,8 @@ def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Ten
     return kept
 
 
-def check_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> None:
-    """See `Pooler.forward_packed` for what is refused."""
+def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> Tensor | None:
+    """Return which rows are empty, bool (B,), None where none is; see `Pooler.forward_packed` for what is refused."""
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
     if x.ndim != 2 + layers:
@@ -194,15 +172,16 @@ def check_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> None:
     if offsets.ndim != 1 or not len(offsets):
         raise ValueError(f"offsets must have shape (rows + 1,), not {tuple(offsets.shape)}")
     if torch.compiler.is_compiling():
-        return
+        return offsets.diff() == 0
     tokens = x.shape[-2]
     if at_hand(offsets):
         bounds = offsets.numpy()
-        fine = bounds[0] == 0 and bounds[-1] == tokens and (bounds[1:] >= bounds[:-1]).all()
-    else:
-        # asked all at once: each question waits for the device
-        fine = bool((offsets[0] == 0) & (offsets[-1] == tokens) & (offsets.diff() >= 0).all())
-    if not fine and (offsets[0] != 0 or offsets[-1] != tokens):
+        lengths = bounds[1:] - bounds[:-1]
+        least = lengths.min(initial=tokens)
+        if bounds[0] == 0 and bounds[-1] == tokens and least >= 0:
+            return None if least else torch.from_numpy(lengths == 0)
+    elif bool((offsets[0] == 0) & (offsets[-1] == tokens) & (offsets.diff() >= 0).all()):  # one question to the device
+        return offsets.diff() == 0
+    if offsets[0] != 0 or offsets[-1] != tokens:
         raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {tokens} tokens")
-    if not fine:
-        raise ValueError("offsets fall; each row must start where the one before it ends")
+    raise ValueError("offsets fall; each row must start where the one before it ends")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cenote.kernels.segments import at_hand
 from cenote.pool.at_place import AtPlace
 
 
@@ -16,6 +17,12 @@ class Cls(AtPlace):
     def place(self, mask: Tensor) -> Tensor:
         """Return the first kept place."""
         return mask.int().argmax(1)
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the first kept token, zeros for a row without one."""
+        if at_hand(mask) and mask.shape[1] and bool(mask.numpy()[:, 0].all()):
+            return x[:, 0].clone()  # no row has padding in front of it
+        return super().padded(x, mask)
 
     def place_in_segments(self, offsets: Tensor) -> Tensor:
         """Return where each segment starts."""

@@ -15,4 +15,4 @@ class Mean(ByCount):
 
     def weight(self, count: Tensor) -> Tensor:
         """Return 1 / n."""
-        return 1 / count
+        return count.reciprocal()

@@ -5,17 +5,25 @@ y = sum_n x_n
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from cenote.pool.by_count import ByCount
+from cenote.kernels.segments import masked_sum, segment_sum
+from cenote.pool.base import Pooler
 
 
-class Sum(ByCount):
+class Sum(Pooler):
     """(B, N, D) -> (B, D)."""
 
     scaling = "sum"
 
-    def weight(self, count: Tensor) -> Tensor:
-        """Return 1."""
-        return torch.ones_like(count)
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return float32 (B, N): 1, and zero where the mask leaves a token out."""
+        return mask.float()
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Sum the kept tokens."""
+        return masked_sum(x, mask)
+
+    def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Sum each segment."""
+        return segment_sum(x, offsets)
