@@ -97,7 +97,7 @@ def test_bodies_of_another_shape_name_the_place(client: Client, path: str, body:
 
 CONDITIONS = (
     *("nothing = 1", "year >", "year = 1; drop table rows", "1=1 limit 1", "year > 1 -- x", "(year > 1", "year like 3"),
-    *("year = :1", "year / 0 = 1", "'" * 7, "year > 'x'", "not " * 240 + "year = 1", "(" * 400 + "1=1" + ")" * 400),
+    *("year = :1", "year / 0 = 1", "'" * 7, "year > 'x'", "not " * 240 + "year = 1"),
     *("\0", "year = 1 \0", "text like '\0'", "id in (select id from rows)", "source like '%' escape 'ab'", "kind"),
 )
 
@@ -116,6 +116,24 @@ def test_many_terms_in_a_row_do_not_end_the_process(client: Client) -> None:
         where = "year = " + sign.join([term] * (990 // len(term + sign)))
         assert client.post("/search", {"queries": ["a"], "where": where[:1000]}).status_code in (200, 400)
     assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("coalesce(" * 30 + "year" + ", 1)" * 30 + " = 1", "coalesce"),
+        ("(year > 1)" + " between false and true" * 30, "between"),
+        ("cast(" * 49 + "year" + " as int)" * 49 + " = 1", "brackets"),
+        ("(" * 400 + "1=1" + ")" * 400, "brackets"),
+    ],
+)
+def test_conditions_that_would_take_for_ever_are_refused(client: Client, where: str, named: str) -> None:
+    assert named in refused(client.post("/search", {"queries": ["a"], "where": where}), 422)
+
+
+def test_conditions_may_be_as_long_as_people_write_them(client: Client) -> None:
+    where = " and ".join(["(year between 1900 and 2100)"] * 4 + ["(coalesce(year, 0) > 1)"] * 4)
+    assert len(client.post("/search", {"queries": ["a"], "where": where}).json()["results"][0]["hits"]) > 0
 
 
 PATHS = (
