@@ -74,6 +74,36 @@ def test_configurations_go_through_json(row: Row) -> None:
     assert registry.config(registry.build(config)) == registry.config(made)
 
 
+@pytest.mark.parametrize(
+    ("kind", "word", "given"),
+    [
+        ("pool", "mixed", {}),
+        ("pool", "expadapool", {}),
+        ("pool", "pyramid", {"levels": (3, 1)}),
+        ("window", "mixed", {"kernel": (2, 3)}),
+        ("window", "gated", {"kernel": 2, "share": "channel", "channels": 4}),
+        ("window", "tree", {"kernel": 3, "stride": 2}),
+        ("window", "expadapool", {"kernel": (2, 2), "out_size": (3, 3)}),
+        ("window", "adaunpool", {"kernel": 2}),
+        ("window", "dynamic-kmax", {"k_top": 3, "layer": 1, "layers": 2}),
+        ("map", "pyramid", {"levels": (3, 1)}),
+        ("classifier", "dcnn", {"vocabulary": 9, "classes": 2}),
+    ],
+)
+def test_a_word_of_two_kinds_is_built_as_the_kind_it_was(kind: str, word: str, given: dict[str, object]) -> None:
+    made = registry.find(word, (kind,)).load()(**given)
+    config = registry.config(made)
+    assert json.loads(json.dumps(config)) == config
+    again = registry.build(config)
+    assert type(again) is type(made)
+    assert registry.config(again) == config
+
+
+def test_every_word_of_windows_maps_and_classifiers_is_told_from_those_of_recipes() -> None:
+    others = {row.word for row in BUILT if row.kind in ("window", "map", "classifier")}
+    assert others & {row.word for row in BUILT if row.kind == "pool"} >= {"mixed", "gated", "expadapool", "pyramid"}
+
+
 def test_a_word_that_is_none_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownWord, match="no word `float7`; nearest: `float8`"):
         registry.find("float7")

@@ -23,7 +23,11 @@ from cenote.errors import UnknownWord
 _NOT_WRITTEN = ("codec", "rerank", "seed", "saturation")
 """What an engine's `build` is told by the other stages."""
 _MODEL_SIZES = ("dim", "layers")
+_OTHERWISE = "."
+"""Between kind and word where the word alone would not do."""
 STAGE_KINDS = ("chunker", "encoder", "pool", "reduce", "transform", "codec", "engine", "rerank", "fuse")
+_PLAIN = (*STAGE_KINDS, "adapter")
+"""Kinds whose words are told from each other without their kind."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +217,12 @@ def make(word: str, kinds: Sequence[str] = STAGE_KINDS, **given: Any) -> Any:
 
 @cache
 def _words_by_class() -> Mapping[str, str]:
-    return {row.make: row.word for row in table().values() if row.make is not None and not row.names_model}
+    built = [row for row in table().values() if row.make is not None and not row.names_model]
+    return {str(row.make): row.word if row.kind in _PLAIN else f"{row.kind}{_OTHERWISE}{row.word}" for row in built}
 
 
 def word_of(component: Any) -> str:
-    """Return the word that makes a component of this class.
+    """Return the word that makes a component of this class; outside of recipes with its kind: `window.mixed`.
 
     Raises UnknownWord for a class that has no row.
     """
@@ -233,7 +238,13 @@ def config(component: Any) -> dict[str, Any]:
 
     Every constructor argument is read from the attribute of the same name; values are JSON.
     """
-    return {"word": word_of(component)} | {p.name: getattr(component, p.name) for p in parameters(type(component))}
+    given = {p.name: getattr(component, p.name) for p in parameters(type(component))}
+    return {"word": word_of(component)} | {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Lists in the place of tuples, as JSON has them."""
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def build(config: Mapping[str, Any]) -> Any:
@@ -244,4 +255,5 @@ def build(config: Mapping[str, Any]) -> Any:
     if "word" not in config:
         raise ValueError(f"a configuration needs the key `word`; given: {', '.join(config) or 'nothing'}")
     arguments = {key: value for key, value in config.items() if key != "word"}
-    return make(config["word"], (*STAGE_KINDS, "adapter"), **arguments)
+    kind, _, word = config["word"].rpartition(_OTHERWISE)
+    return make(word, (kind,) if kind else _PLAIN, **arguments)
