@@ -298,3 +298,40 @@ def test_it_trains_under_the_trainer_of_sentence_transformers(transformer: Path,
     made.save(str(tmp_path / "saved"))
     found = Encoder(str(tmp_path / "saved"), dtype="fp32", device="cpu").encode(TEXTS, normalize_embeddings=False)
     np.testing.assert_allclose(found, made.encode(TEXTS), atol=1e-5)
+
+
+TRAINED = [word for word in WORDS if registry.find(word, ("pool",)).trained]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_pooler_trains_a_step_there_is_saved_and_is_opened(word: str, transformer: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pytest.importorskip("accelerate")
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    pairs = datasets.Dataset.from_dict({"anchor": TEXTS[:4], "positive": TEXTS[1:5]})
+    torch.manual_seed(3)
+    known = {p.name for p in registry.parameters(registry.find(word, ("pool",)).load())}
+    two_layers = {name: 2 for name in ("layers", "last_k") if name in known}
+    pool = Pool(word, **arguments(word) | two_layers)
+    made = model(transformer, pool, config_kwargs={"output_hidden_states": True} if pool.pooler.reads_layers else {})
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    settings = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        max_steps=1,
+        per_device_train_batch_size=4,
+        learning_rate=1e-2,
+        report_to="none",
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    loss = MultipleNegativesRankingLoss(made)
+    SentenceTransformerTrainer(model=made, args=settings, train_dataset=pairs, loss=loss).train()
+    moved = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("0.") for name in moved)
+    assert any(name.startswith("1.pooler.") for name in moved) == (word in TRAINED)
+    made.save(str(tmp_path / "saved"))
+    peer = SentenceTransformer(str(tmp_path / "saved"), device="cpu", trust_remote_code=True)
+    np.testing.assert_array_equal(peer.encode(TEXTS), made.eval().encode(TEXTS))
