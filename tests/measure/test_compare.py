@@ -102,9 +102,9 @@ def test_one_seed_gives_one_answer(questions):
 
 
 def test_progress_names_what_comes_now(questions):
-    told: list[tuple[int, int, str]] = []
+    told: list[tuple[str, int, int, str]] = []
     compare(Shelf(TEXTS), recipes=GRID, questions=questions, progress=lambda *step: told.append(step))
-    assert told == [*((n, 4, recipe) for n, recipe in enumerate(EXPANDED)), (4, 4, "")]
+    assert told == [*(("comparing", n, 4, recipe) for n, recipe in enumerate(EXPANDED)), ("comparing", 4, 4, "")]
 
 
 def test_names_that_match_no_document_stop_the_comparison_before_it_builds(questions, tmp_path):

@@ -15,6 +15,7 @@ from cenote.encode.cache import Encodings
 from cenote.measure import ClassesTask, PairsTask, compare
 from cenote.measure.annotated import Labelled, Pair, read_labelled, read_pairs, splits_of
 from cenote.measure.bootstrap import bootstrap
+from cenote.measure.comparing_texts import classes_task, pairs_lesson, pairs_task
 from cenote.measure.correlation import Spearman
 from cenote.measure.logistic import Logistic
 from cenote.measure.vectors import VectorSystem
@@ -120,6 +121,8 @@ def test_classes_are_told_apart_where_vectors_do() -> None:
         ClassesTask(train, [Labelled("x1", "z")])
     with pytest.raises(ValueError, match="one class"):
         ClassesTask(train[:1], test)
+    with pytest.raises(ValueError, match="a class of its own"):
+        ClassesTask([Labelled("x1", "a"), Labelled("x2", "b")], test)
 
 
 def test_what_a_codec_loses_is_measured(tmp_path: Path) -> None:
@@ -183,9 +186,11 @@ def test_labels_are_read_by_the_names_of_their_columns(tmp_path: Path) -> None:
         ("a.csv", "", "no column"),
         ("a.csv", "sentence1,sentence2,score\n", "holds no pair"),
         ("a.csv", "sentence1,sentence2,score\na,b\n", "line 2: it has 2 columns"),
-        ("a.csv", "a,b\n", "no column sentence1"),
+        ("a.csv", "a,b\n", "no column sentence1 .* holds a, b; name its columns with --columns"),
+        ("a.csv", "one;two;three;four\n1;2;3;4\n", "holds one, two, three, four"),
+        ("a.jsonl", '{"a": 1}', "line 1 holds a; name its columns"),
         ("a.jsonl", "[1]\n", "line 1: it is no JSON object"),
-        ("a.jsonl", '{"text1": "a", "score": 1}\n', "no key sentence2"),
+        ("a.jsonl", '{"text1": "a", "score": 1}\n', "no column sentence2"),
     ],
 )
 def test_what_is_no_pair_is_named_with_its_line(name: str, content: str, reason: str, tmp_path: Path) -> None:
@@ -194,8 +199,60 @@ def test_what_is_no_pair_is_named_with_its_line(name: str, content: str, reason:
         read_pairs(tmp_path / name)
 
 
+def test_columns_of_other_names_are_given(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Id;Left;Right;How alike\n7;a, b;c;1.5\n8;d;e;0\n")
+    assert read_pairs(tmp_path / "a.csv", ["left", "Right", "how alike"]) == [Pair("a, b", "c", 1.5), Pair("d", "e", 0)]
+    (tmp_path / "a.jsonl").write_text('{"Body": "x", "Topic": 3}\n')
+    assert read_labelled(tmp_path / "a.jsonl", ["body", "topic"]) == [Labelled("x", "3")]
+    with pytest.raises(ValueError, match="two texts and their score, 3 in all, not left"):
+        read_pairs(tmp_path / "a.csv", ["left"])
+    with pytest.raises(ValueError, match="no column similar"):
+        read_pairs(tmp_path / "a.csv", ["left", "right", "similar"])
+
+
+def test_a_workbook_is_read_as_a_csv_is(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("text", "label"), ("How so", "DESC"), (12, "NUM")):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    assert read_labelled(tmp_path / "a.xlsx") == [Labelled("How so", "DESC"), Labelled("12", "NUM")]
+
+
+def test_a_line_is_the_one_an_editor_shows_and_a_cell_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f'sentence1,sentence2,score\n"a\nb",{"c" * 200_000},1\nd,e,x\n')
+    with pytest.raises(ValueError, match="line 4: the score is 'x'"):
+        read_pairs(tmp_path / "a.csv")
+
+
+def test_a_file_that_is_named_is_what_is_asked(tmp_path: Path) -> None:
+    for split, rows in (("train", 30), ("dev", 12), ("test", 5)):
+        lines = [f"{split} {n},{n} words,{n % 5}\n" for n in range(rows)]
+        (tmp_path / f"x-{split}.csv").write_text("".join(lines))
+    assert len(pairs_task(tmp_path).pairs) == 5
+    assert len(pairs_task(tmp_path / "x-dev.csv").pairs) == 12
+    assert len(pairs_task(tmp_path / "x-dev.csv", "test").pairs) == 5
+    unseen = pairs_lesson(tmp_path / "x-dev.csv")
+    assert not {pair.first for pair in unseen.dev} & {pair.first for pair in pairs_task(tmp_path / "x-dev.csv").pairs}
+    assert len(pairs_lesson(tmp_path).dev) == 12
+    with pytest.raises(ValueError, match="train split of .* is asked, so nothing is left to train on"):
+        pairs_lesson(tmp_path, "train")
+
+
+def test_of_one_file_every_class_is_learnt_from(tmp_path: Path) -> None:
+    rows = [f"text {n},{'often' if n % 10 else f'rare {n}'}\n" for n in range(60)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
+    for seed in range(5):
+        task = classes_task(tmp_path / "a.csv", seed=seed)
+        assert (len(task.train), len(task.test)) == (48, 12)
+        assert {one.label for one in task.train} == {row.strip().split(",")[1] for row in rows}
+    (tmp_path / "b.csv").write_text("text,label\na,b\nc,d\n")
+    with pytest.raises(ValueError, match="every class has a single text"):
+        classes_task(tmp_path / "b.csv")
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00a")
+    (tmp_path / "a.csv").write_bytes(b"\xe9\x00a")
     with pytest.raises(ValueError, match="UTF-8"):
         read_pairs(tmp_path / "a.csv")
     (tmp_path / "a.csv.gz").write_bytes(b"no gzip")
@@ -210,7 +267,8 @@ def test_splits_are_found_by_name(tmp_path: Path) -> None:
     assert names == {"train": "x-en-train.csv", "dev": "x-en-validation.csv", "test": "x-en-test.csv"}
     assert splits_of(tmp_path / "x-en-validation.csv") == splits_of(tmp_path)
     (tmp_path / "x-de-test.csv").write_text("")
-    with pytest.raises(ValueError, match="two files of the split test"):
+    several = "several files of the split test: x-de-test.csv, x-en-test.csv; name the one to ask"
+    with pytest.raises(ValueError, match=several):
         splits_of(tmp_path)
     assert set(splits_of(tmp_path / "x-en-test.csv")) == {"train", "dev", "test"}
     with pytest.raises(ValueError, match="does not exist"):

@@ -1,6 +1,7 @@
 """Poolers trained on frozen states: they learn, are kept as runs, and are what a recipe says they are."""
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,17 +16,19 @@ from cenote.errors import CorruptIndex, RecipeError
 from cenote.measure import compare
 from cenote.measure.annotated import Pair
 from cenote.measure.lesson import Lesson
-from cenote.measure.training import train_recipe
+from cenote.measure.training import School
+from cenote.pool.base import Pooler
 from cenote.pool.simpool import SimPool
 from cenote.recipe import Chain, expand, left_out, parse
 from cenote.train.cosent import cosent
+from cenote.train.frozen import FrozenStates
 from cenote.train.pooler import Budget, train
 from cenote.train.runs import Run
 
 pytest.importorskip("wordllama")
 THINGS = ("rain", "bread", "glass", "copper", "violin", "harbour", "pepper", "lantern")
 FILLERS = ("table", "seven", "walk", "blue", "paper", "quick", "under", "night", "said", "often", "plain", "stone")
-SHORT = Budget(rates=(1e-2,), epochs=3, batch=16)
+SHORT = Budget(rates=(1e-2,), rounds=3, examples=192, batch=16)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +51,9 @@ def lesson() -> Lesson:
 
 
 @pytest.fixture(scope="module")
-def run(lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(wordllama: Encoder, lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("runs") / "gwap"
-    assert train_recipe(parse("wordllama | gwap"), lesson, place, budget=SHORT) is not None
+    assert School(wordllama, lesson, budget=SHORT).train(parse("wordllama | gwap"), place) is not None
     return place
 
 
@@ -84,34 +87,111 @@ def test_training_raises_the_dev_score(run: Path) -> None:
 def test_a_start_that_is_never_beaten_is_kept() -> None:
     pooler = SimPool(4)
     found = train(lambda: pooler, lambda p: (lambda p, some: p(torch.ones(1, 2, 4)).sum(), None), lambda p: 1.0, 8)
-    assert (found.rate, found.epoch, found.score) == (0.0, 0, 1.0)
+    assert (found.rate, found.round, found.score) == (0.0, 0, 1.0)
 
 
-def test_the_epoch_and_the_rate_of_the_best_dev_score_win() -> None:
-    scores = iter([0.0, 1.0, 3.0, 2.0, 1.0, 5.0, 4.0, 4.0])
-    budget = Budget(rates=(0.1, 0.2), epochs=4, patience=2, batch=2)
-    loss = lambda p: (lambda p, some: p(torch.randn(2, 3, 4)).sum(), None)  # noqa: E731
-    found = train(lambda: SimPool(4), loss, lambda p: next(scores), 4, budget=budget)
-    # the first rate ends after its fourth epoch, two behind the best
-    assert (found.rate, found.epoch, found.score, found.begun) == (0.2, 1, 5.0, 0.0)
+def one_step(pooler: Pooler, some: Sequence[int]) -> torch.Tensor:
+    value = pooler(torch.randn(2, 3, 4)).sum()
+    assert isinstance(value, torch.Tensor)
+    return value
 
 
-def test_training_is_the_same_for_the_same_seed(lesson: Lesson, tmp_path: Path) -> None:
+def test_every_rate_gets_a_round_and_the_best_goes_on() -> None:
+    # the start; a round each of three rates; and the second one's, until two are no better than its best
+    scores = iter([0.0, 1.0, 3.0, 2.0, 5.0, 4.0, 4.5])
+    told: list[tuple[int, int]] = []
+    found = train(
+        lambda: SimPool(4),
+        lambda p: (one_step, None),
+        lambda p: next(scores),
+        4,
+        budget=Budget(rates=(0.1, 0.2, 0.3), rounds=9, examples=4, patience=2, batch=2),
+        progress=lambda done, most: told.append((done, most)),
+    )
+    assert (found.rate, found.round, found.score, found.begun) == (0.2, 2, 5.0, 0.0)
+    assert next(scores, None) is None
+    assert told == [*((done, 11) for done in range(1, 7)), (11, 11)]
+
+
+def test_training_ends_after_as_many_rounds_as_it_may() -> None:
+    scores = iter(range(100))
+    budget = Budget(rates=(0.1,), rounds=4, examples=4, batch=2)
+    found = train(lambda: SimPool(4), lambda p: (one_step, None), lambda p: next(scores), 4, budget=budget)
+    assert found.round == 4
+
+
+def test_a_rate_whose_loss_is_not_finite_is_given_up() -> None:
+    loss = lambda p: (lambda p, some: one_step(p, some) * torch.nan, None)  # noqa: E731
+    found = train(lambda: SimPool(4), loss, lambda p: 1.0, 8)
+    assert (found.rate, found.round) == (0.0, 0)
+
+
+def test_a_round_sees_so_many_examples_however_many_there_are() -> None:
+    for examples, seen in ((3, 12), (100, 12)):
+        drawn: list[int] = []
+
+        def loss(pooler: Pooler, some: Sequence[int], drawn: list[int] = drawn) -> torch.Tensor:
+            drawn.extend(some)
+            return one_step(pooler, some)
+
+        budget = Budget(rates=(0.1,), rounds=1, examples=seen, batch=3)
+        train(lambda: SimPool(4), lambda p, loss=loss: (loss, None), lambda p: 0.0, examples, budget=budget)  # type: ignore[misc]
+        assert len(drawn) == seen
+        # no example comes again before all have come
+        assert set(drawn[:3]) == {0, 1, 2} if examples == 3 else len(set(drawn)) == seen
+
+
+def test_training_is_the_same_for_the_same_seed(wordllama: Encoder, lesson: Lesson, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        train_recipe(parse("wordllama | gwap"), lesson, tmp_path / name, budget=SHORT, seed=5)
+        School(wordllama, lesson, budget=SHORT, seed=5).train(parse("wordllama | gwap"), tmp_path / name)
     one, other = Run.load(tmp_path / "a"), Run.load(tmp_path / "b")
     for name, weight in one.state().items():
         np.testing.assert_array_equal(weight, other.state()[name])
 
 
-def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_is_there_is_taken_where_it_was_trained_in_the_same_way(
+    wordllama: Encoder, lesson: Lesson, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*_: object) -> None:
+        raise AssertionError("it was trained again")
+
+    monkeypatch.setattr(School, "_trained", trained)
+    done = School(wordllama, lesson, budget=SHORT).train(parse("wordllama | gwap"), run)
+    assert done is not None
+    assert done[1].told == Run.load(run).told
+    fewer = Lesson(lesson.train[:-1], lesson.dev)
+    for other in (School(wordllama, fewer, budget=SHORT), School(wordllama, lesson, budget=SHORT, seed=1)):
+        with pytest.raises(ValueError, match="was trained on something else"):
+            other.train(parse("wordllama | gwap"), run)
+
+
+def test_states_are_computed_once_for_all_poolers(wordllama: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[list[str]] = []
+    states = wordllama.states
+    monkeypatch.setattr(wordllama, "states", lambda texts, **how: computed.append(texts) or states(texts, **how))
+    held = FrozenStates(wordllama, ["rain and bread", "glass", "glass"])
+    for word in ("mean", "max", "gwap"):
+        pooler = registry.make(word, ("pool",), **({"dim": wordllama.token_dim} if word == "gwap" else {}))
+        found = held.pooled(pooler, ["glass", "rain and bread"]).detach()
+        np.testing.assert_allclose(found, wordllama.encode(["glass", "rain and bread"], pool=pooler), atol=1e-6)
+    assert computed == [["rain and bread", "glass"]]
+
+
+def test_an_interrupted_run_is_written_again(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.partial").mkdir()
+    (tmp_path / "x.partial" / "half").write_text("")
+    Run.load(run).save(tmp_path / "x")
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["model.safetensors", "run.json", "x"]
+
+
+def test_what_cannot_be_trained_is_refused(wordllama: Encoder, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no weights"):
         train(lambda: registry.make("mean", ("pool",)), lambda p: (lambda p, s: torch.zeros(()), None), lambda p: 0, 5)
     with pytest.raises(ValueError, match="examples"):
         train(lambda: SimPool(4), lambda p: (lambda p, s: torch.zeros(()), None), lambda p: 0, 1)
     with pytest.raises(ValueError, match="train split has 3"):
         Lesson.of([Pair("a", "b", n) for n in range(3)], None)
-    assert train_recipe(parse("wordllama | mean"), Lesson([], []), tmp_path / "x") is None
+    assert School(wordllama, Lesson([], [])).train(parse("wordllama | mean"), tmp_path / "x") is None
 
 
 # -- runs in recipes
@@ -176,9 +256,9 @@ def test_every_trainable_pooler_joins_the_wildcard_when_training() -> None:
     assert set(plain) < set(trained)
     names = {r.legs[0][1].word for r in trained}
     assert {"simpool", "attsets", "mean"} <= names
-    missing = dict(left_out("minilm | {pool.*}", train=True))
-    assert not any("trained" in reason for reason in missing.values())
-    assert not names & missing.keys()
+    missing = left_out("minilm | {pool.*}", train=True)
+    assert not any("trained" in reason for reason in missing)
+    assert not names & {word for words in missing.values() for word in words}
 
 
 def test_compare_trains_what_has_weights_and_keeps_the_runs(tmp_path: Path) -> None:
@@ -190,6 +270,7 @@ def test_compare_trains_what_has_weights_and_keeps_the_runs(tmp_path: Path) -> N
     assert [result.error for result in found.results] == [None, None]
     kept = found.results[1].recipe
     assert "gwap@" in kept
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["wordllama-gwap"]
     again = compare(recipes=kept, **asked)
     np.testing.assert_allclose(
         again.results[0].records.values["spearman"], found.results[1].records.values["spearman"], atol=1e-6

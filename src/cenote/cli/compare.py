@@ -23,9 +23,14 @@ def compare(
     questions: Questions = None,
     pairs: Annotated[Path | None, typer.Option(metavar="F", help="Instead: two texts and how alike they are.")] = None,
     labels: Annotated[Path | None, typer.Option(metavar="F", help="Instead: texts and their classes.")] = None,
-    split: Annotated[str, typer.Option(metavar="S", help="The split of pairs or labels that is asked.")] = "test",
+    split: Annotated[str | None, typer.Option(metavar="S", help="The split of pairs or labels that is asked.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B[,C]", help="Of pairs or labels: the columns, by their names.")
+    ] = None,
     train: Annotated[bool, typer.Option("--train", help="Train poolers on the train split first.")] = False,
-    trained: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the trained poolers here.")] = None,
+    trained: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the trained poolers here, and go on with those.")
+    ] = None,
     margin: Annotated[float, typer.Option(help="What a recipe may lose and still be as good.")] = 0.01,
     by: Annotated[str, typer.Option("--measure", help="The measure that decides, of questions.")] = "ndcg_at_10",
     keep: Annotated[Literal["best"] | None, typer.Option(help="Keep the winner's collection at --out.")] = None,
@@ -40,7 +45,9 @@ def compare(
     """Build recipes over the same documents, ask each the same questions, and say which differences are real."""
     from cenote.measure import compare as compared
     from cenote.measure import plan
+    from cenote.measure.planning import plan_of_texts
     from cenote.measure.retrieval import RetrievalTask
+    from cenote.recipe import left_out
 
     # what would fail at the end of a long comparison fails before it
     for file, option in ((plot, "--plot"), (csv, "--csv")):
@@ -58,12 +65,19 @@ def compare(
         RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
         # a column that the plan does not know of cannot be tried: it says what is done, and not how long it takes
         TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
+    else:
+        TERMINAL.message(plan_of_texts(recipes, train=train or trained is not None))
+    for given in recipes:
+        for reason, words in left_out(given, train=train or trained is not None).items():
+            TERMINAL.message(f"left out of the grid, {reason}: {', '.join(words)}")
+    said: dict[str, str] = {}
     with TERMINAL.progress() as progress:
 
-        def told(done: int, total: int, recipe: str) -> None:
-            progress("comparing", done, total)
-            if TERMINAL.verbose and recipe:
-                TERMINAL.message(f'{done + 1} of {total}: "{recipe}"')
+        def told(phase: str, done: int, total: int, now: str) -> None:
+            progress(phase, done, total)
+            if TERMINAL.verbose and now and now != said.get(phase):
+                said[phase] = now
+                TERMINAL.message(f"{phase} {now}")
 
         found = compared(
             source,
@@ -74,6 +88,7 @@ def compare(
             pairs=pairs,
             labels=labels,
             split=split,
+            columns=None if columns is None else columns.split(","),
             train=train,
             trained=trained,
             margin=margin,
@@ -90,7 +105,7 @@ def compare(
     else:
         result(found.verdict)
         result("")
-        result_table(found.table())
+        result_table(found.table(ranked=texts))
     if csv is not None:
         found.to_csv(csv)
     if plot is not None and found.winner is not None:

@@ -82,7 +82,7 @@ def _compare(out: Path, found: list[Docstring]) -> None:
             recipes=RECIPES,
             queries=queries,
             qrels=qrels,
-            progress=lambda done, total, recipe: progress("comparing", done, total),
+            progress=lambda phase, done, total, now: progress(phase, done, total),
         )
     result(f"\n{len(asked)} questions: the first line of a docstring must find the rest of it, without its name\n")
     result("\n".join(_wrapped(table.verdict)) + "\n")

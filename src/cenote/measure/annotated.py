@@ -1,7 +1,7 @@
 """Texts with an answer, from files as people keep them: two texts and how alike they are, or a text and its class.
 
-csv, tsv and jsonl, gzipped or not. Columns are found by their names; a file of pairs without names in its first row is
-read by what it holds: two texts, then a number.
+csv, tsv and jsonl, gzipped or not, and xlsx. Columns are found by their names, or by those that are given; a file of
+pairs without names in its first row is read by what it holds: two texts, then a number.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from cenote.measure.spreadsheet import decoded, divider_of, workbook
 
 T = TypeVar("T")
 SPLITS = ("train", "dev", "test")
@@ -22,7 +25,9 @@ _ALSO = {"dev": ("dev", "validation", "valid", "val"), "train": ("train", "train
 _FIRST, _SECOND = ("sentence1", "text1", "first", "query", "question"), ("sentence2", "text2", "second", "answer")
 _SCORE = ("score", "similarity", "similarity_score", "label")
 _TEXT, _CLASS = ("text", "sentence", "question"), ("label", "category", "class", "coarse", "intent")
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".xlsx")
+_LONGEST = 2**31 - 1
+"""Characters of a cell: Python's own limit is that of a page of text."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class Labelled:
     label: str
 
 
-def read_pairs(path: str | Path) -> list[Pair]:
-    """Return the pairs of a file.
+def read_pairs(path: str | Path, columns: Sequence[str] | None = None) -> list[Pair]:
+    """Return the pairs of a file. columns: the names of two texts and their score, where they are called otherwise.
 
     Raises ValueError naming the line of a score that is no number, and where a column is missing.
     """
     path, found = Path(path), []
-    for line, row in _rows(path, (_FIRST, _SECOND, _SCORE), by_place=True):
+    for line, row in _rows(path, _named(columns, (_FIRST, _SECOND, _SCORE), "two texts and their score")):
         first, second, score = row
         try:
             value = float(score)
@@ -60,13 +65,13 @@ def read_pairs(path: str | Path) -> list[Pair]:
     return _some(found, path, "pair")
 
 
-def read_labelled(path: str | Path) -> list[Labelled]:
-    """Return the labelled texts of a file.
+def read_labelled(path: str | Path, columns: Sequence[str] | None = None) -> list[Labelled]:
+    """Return the labelled texts of a file. columns: the names of a text and its class, where they are called otherwise.
 
     Raises ValueError naming the line of an empty label, and where a column is missing.
     """
     path, found = Path(path), []
-    for line, (text, label) in _rows(path, (_TEXT, _CLASS), by_place=False):
+    for line, (text, label) in _rows(path, _named(columns, (_TEXT, _CLASS), "a text and its class")):
         if not label.strip():
             raise ValueError(f"{path}, line {line}: the label is empty; fill it in or remove the line")
         found.append(Labelled(text, label.strip()))
@@ -86,15 +91,16 @@ def splits_of(place: str | Path) -> dict[str, Path]:
         for file in files:
             split = _split(file)
             if split is not None and split in found:
-                reason = f"{place} holds two files of the split {split}: {found[split].name} and {file.name}"
-                raise ValueError(f"{reason}; name one of them")
+                same = ", ".join(one.name for one in files if _split(one) == split)
+                reason = f"{place} holds several files of the split {split}: {same}"
+                raise ValueError(f"{reason}; name the one to ask, such as {found[split]}: its other splits are found")
             found[split or ("test" if len(files) == 1 else file.name)] = file
         found = {name: file for name, file in found.items() if name in SPLITS}
         if not found:
-            raise ValueError(f"{place} holds no csv, tsv or jsonl file named after a split (train, dev, test)")
+            raise ValueError(f"{place} holds no csv, tsv, jsonl or xlsx file named after a split (train, dev, test)")
         return found
     if not place.is_file():
-        raise ValueError(f"{place} does not exist; name a csv, tsv or jsonl file, or a folder of them")
+        raise ValueError(f"{place} does not exist; name a csv, tsv, jsonl or xlsx file, or a folder of them")
     mine = _split(place)
     if mine is None:
         return {"test": place}
@@ -105,6 +111,11 @@ def splits_of(place: str | Path) -> dict[str, Path]:
             if other.is_file():
                 beside.setdefault(split, other)
     return beside | {mine: place}
+
+
+def split_of(place: str | Path) -> str:
+    """Return the split that a file is, or "test" of a folder and of a file that is named after none."""
+    return (None if Path(place).is_dir() else _split(Path(place))) or "test"
 
 
 def _split(file: Path) -> str | None:
@@ -118,34 +129,68 @@ def _some(found: list[T], path: Path, what: str) -> list[T]:
     return found
 
 
-def _rows(path: Path, wanted: Sequence[Sequence[str]], *, by_place: bool) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _named(
+    columns: Sequence[str] | None, known: Sequence[Sequence[str]], what: str
+) -> tuple[Sequence[Sequence[str]], bool]:
+    """The names that each wanted column may have, and whether they were given."""
+    if columns is None:
+        return known, False
+    if len(columns) != len(known):
+        raise ValueError(f"columns must name {what}, {len(known)} in all, not {', '.join(columns) or 'nothing'}")
+    return [(name.strip().lower(),) for name in columns], True
+
+
+def _rows(path: Path, names: tuple[Sequence[Sequence[str]], bool]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The cells of the wanted columns, each known by several names, of every line that is not empty."""
-    text = _text(path)
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        yield from _objects(path, text, wanted)
+    wanted, given = names
+    if _kind(path) == ".jsonl":
+        yield from _objects(path, _text(path), wanted)
         return
-    file = io.StringIO(text, newline="")
-    # a tsv is lines divided by tabs, whatever quotes its texts hold
-    tabs = path.name.removesuffix(".gz").endswith(".tsv")
-    rows = enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.reader(file), 1)
+    rows = _cells(path)
     line, first = next(rows, (1, []))
-    names = [cell.strip().lower() for cell in first]
-    places = [next((names.index(name) for name in known if name in names), None) for known in wanted]
+    held = [cell.strip().lower() for cell in first]
+    places = [next((held.index(name) for name in known if name in held), None) for known in wanted]
     if None in places:
-        if not by_place or len(first) != len(wanted):
-            missing = " or ".join(wanted[places.index(None)][:3])
-            raise ValueError(f"{path} has no column {missing}; its first line holds {', '.join(names)}")
-        places = list(range(len(wanted)))
+        if given or len(wanted) != 3 or len(first) != 3:
+            raise _missing(path, wanted[places.index(None)], held, len(wanted), "its first line holds")
+        # three columns without names are two texts and a number
+        places = [0, 1, 2]
         yield line, tuple(first)
+    at = [place for place in places if place is not None]
     for line, row in rows:
         if any(cell.strip() for cell in row):
-            if max(place for place in places if place is not None) >= len(row):
+            if max(at) >= len(row):
                 raise ValueError(f"{path}, line {line}: it has {len(row)} columns where more are expected")
-            yield line, tuple(row[place] for place in places if place is not None)
+            yield line, tuple(row[place] for place in at)
+
+
+def _missing(path: Path, known: Sequence[str], held: Sequence[str], count: int, holds: str) -> ValueError:
+    such = "sentence1,sentence2,score" if count == 3 else "text,label"
+    hint = f"name its columns with --columns, as in --columns {such}"
+    return ValueError(f"{path} has no column {' or '.join(known[:3])}; {holds} {', '.join(held) or 'nothing'}; {hint}")
+
+
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Every row of a table and the line that it ends on."""
+    if _kind(path) == ".xlsx":
+        yield from workbook(path)
+        return
+    text = _text(path)
+    csv.field_size_limit(_LONGEST)
+    file = io.StringIO(text, newline="")
+    # a tsv is lines divided by tabs, whatever quotes its texts hold
+    tabs = _kind(path) == ".tsv"
+    divided = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = divided if tabs else csv.reader(file, delimiter=divider_of(text))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: it cannot be read ({error}); save the file again") from None
 
 
 def _objects(path: Path, text: str, wanted: Sequence[Sequence[str]]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for line, written in enumerate(text.splitlines(), 1):
+    for line, written in enumerate(text.split("\n"), 1):
         if not written.strip():
             continue
         try:
@@ -154,18 +199,21 @@ def _objects(path: Path, text: str, wanted: Sequence[Sequence[str]]) -> Iterator
             one = None
         if not isinstance(one, Mapping):
             raise ValueError(f"{path}, line {line}: it is no JSON object")
-        cells = [next((one[name] for name in known if name in one), None) for known in wanted]
+        low = {str(name).lower(): value for name, value in one.items()}
+        cells = [next((low[name] for name in known if low.get(name) is not None), None) for known in wanted]
         if None in cells:
-            missing = " or ".join(wanted[cells.index(None)][:3])
-            raise ValueError(f"{path}, line {line}: it has no key {missing}")
+            raise _missing(path, wanted[cells.index(None)], list(one), len(wanted), f"line {line} holds")
         yield line, tuple(map(str, cells))
+
+
+def _kind(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _text(path: Path) -> str:
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8; save it as UTF-8") from None
-    except (OSError, EOFError) as error:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+    return decoded(raw, path)

@@ -14,7 +14,8 @@ from cenote.measure.task import Float64, Listener, Progress, Records, Vectorial,
 class ClassesTask:
     """Labelled texts to learn from, and others to classify. A unit is one of the latter: 1 where it is right.
 
-    Raises ValueError for fewer than two classes to learn, and for a class to classify that none was learnt of.
+    Raises ValueError for fewer than two classes to learn, for as many as there are texts, and for a class to classify
+    that no text to learn from has.
     """
 
     measures: Sequence[str] = ("accuracy",)
@@ -26,8 +27,13 @@ class ClassesTask:
         self.classes = sorted({one.label for one in self.train})
         if len(self.classes) < 2:
             raise ValueError("the texts to learn from have one class; at least two are expected")
+        if len(self.classes) == len(self.train):
+            reason = f"each of the {len(self.train)} texts to learn from has a class of its own"
+            raise ValueError(f"{reason}; give classes of several texts, or name the right columns")
         if unknown := sorted({one.label for one in self.test} - set(self.classes)):
-            raise ValueError(f"no text to learn from has the class {unknown[0]!r}; classes are {self.classes[:10]}")
+            known = ", ".join(self.classes[:10]) + ", …" * (len(self.classes) > 10)
+            hint = "add such texts to learn from, or leave those that have it out"
+            raise ValueError(f"no text to learn from has the class {unknown[0]!r} (they have {known}); {hint}")
 
     @property
     def units(self) -> list[str]:
@@ -44,6 +50,11 @@ class ClassesTask:
         """Texts that a stage may learn from: those to learn from."""
         return [one.text for one in self.train]
 
+    @property
+    def texts(self) -> list[str]:
+        """Those to learn from, and those to classify."""
+        return [one.text for one in (*self.train, *self.test)]
+
     def describe(self, unit: str) -> str:
         """Return the text and its class."""
         one = self.test[int(unit) - 1]
@@ -54,7 +65,7 @@ class ClassesTask:
     ) -> Records:
         """Fit the classifier on the vectors to learn from, and return {"accuracy": (n,)}."""
         number = {label: n for n, label in enumerate(self.classes)}
-        x = system.vectors([one.text for one in (*self.train, *self.test)])
+        x = system.vectors(self.texts)
         if progress is not None:
             progress(len(self.test))
         learnt, asked = x[: len(self.train)], x[len(self.train) :]

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,14 +20,11 @@ from cenote.measure.planning import is_collection, recipes_of
 from cenote.measure.retrieval import RetrievalTask
 from cenote.measure.run import RunWriter
 from cenote.measure.sharing import Stored, encode_once
-from cenote.measure.task import System, Task
+from cenote.measure.task import System, Task, Told
 from cenote.recipe import Recipe
 
 if TYPE_CHECKING:
     from cenote.encode.cache import Encodings
-
-Told = Callable[[int, int, str], None]
-"""Told how many recipes are done, how many there are, and the one that comes now."""
 
 
 class Base(Measurable, Stored, Protocol):
@@ -60,7 +57,8 @@ def compare(
     text_column: str | None = None,
     pairs: str | Path | None = None,
     labels: str | Path | None = None,
-    split: str = "test",
+    split: str | None = None,
+    columns: Sequence[str] | None = None,
     train: bool = False,
     trained: str | Path | None = None,
 ) -> Comparison:
@@ -73,9 +71,12 @@ def compare(
     Documents are read once, and what recipes share is encoded once.
 
     In place of documents, texts alone: pairs (two texts and how alike they are: Spearman's correlation decides) or
-    labels (a text and its class: the accuracy of a linear classifier), each a file or a folder with one file a split,
-    of which `split` is asked. train: fit poolers that have weights on the train split first, the learning rate and the
-    epoch picked on dev; `{pool.*}` stands for them too. trained: a folder where these runs are kept.
+    labels (a text and its class: the accuracy of a linear classifier), each a file or a folder with one file a split.
+    split: which of them is asked; by default the file that is named, and test of a folder. columns: the names of its
+    columns where they are not the usual ones: two texts and their score, or a text and its class.
+    train: fit poolers that have weights on the train split first, the learning rate and the round picked on dev;
+    `{pool.*}` stands for them too. trained: a folder where these runs are kept; those that are there are not trained
+    again, so that an interrupted comparison goes on.
 
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
@@ -85,15 +86,24 @@ def compare(
             raise ValueError("give one of a source of documents, pairs and labels")
         from cenote.measure.comparing_texts import classes_lesson, classes_task, compare_texts, pairs_lesson, pairs_task
 
-        asked = pairs_task(pairs, split) if pairs is not None else classes_task(str(labels), split, seed)
+        if text_column is not None:
+            raise ValueError("text_column is of documents; of pairs and labels, name all columns with columns")
+        asked = (
+            pairs_task(pairs, split, columns) if pairs is not None else classes_task(str(labels), split, seed, columns)
+        )
         lesson = None
         if train or trained is not None:
-            lesson = pairs_lesson(pairs) if pairs is not None else classes_lesson(str(labels), seed)
+            if pairs is not None:
+                lesson = pairs_lesson(pairs, split, columns)
+            else:
+                lesson = classes_lesson(str(labels), split, seed, columns)
         return compare_texts(
             asked, recipes, lesson=lesson, trained=trained, margin=margin, seed=seed, progress=progress, cache=cache
         )
     if train or trained is not None:
         raise ValueError("train needs pairs or labels, whose train split poolers learn from")
+    if split is not None or columns is not None:
+        raise ValueError("split and columns are of pairs and labels; a source of documents has neither")
     if source is None:
         raise ValueError("source is missing; give documents or a collection, or else pairs or labels")
     grid = recipes_of(recipes)
@@ -181,7 +191,7 @@ def _measure_all(
     best: tuple[float, float, Path] | None = None
     for n, recipe in enumerate(wanted):
         if progress is not None:
-            progress(n, len(wanted), recipe)
+            progress("comparing", n, len(wanted), recipe)
         folder = place / str(n)
         run = Path(runs) / f"{n + 1:03d}-{_slug(recipe)}.run" if runs is not None else None
         try:
@@ -200,7 +210,7 @@ def _measure_all(
         else:
             shutil.rmtree(folder, ignore_errors=True)
     if progress is not None:
-        progress(len(wanted), len(wanted), "")
+        progress("comparing", len(wanted), len(wanted), "")
     return results, None if best is None else best[2]
 
 

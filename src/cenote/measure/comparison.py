@@ -231,12 +231,23 @@ class Comparison:
         pairs = zip(self.units.items(), old, new, strict=True)
         return [Change(unit, said, float(a), float(b)) for (unit, said), a, b in pairs if (b - a) * sign > 0]
 
-    def table(self) -> list[tuple[str, ...]]:
-        """Return the rows of the table that `cenote compare` prints, the first one its header."""
+    @property
+    def ranked(self) -> list[Result]:
+        """The results, the highest score first, of equals the smallest; those that did not run last."""
+        ran = sorted(self._ran, key=lambda i: -self.scores[self.results[i].recipe])
+        return [self.results[i] for i in ran] + [result for result in self.results if result.records is None]
+
+    def table(self, *, ranked: bool = False) -> list[tuple[str, ...]]:
+        """Return the rows of the table that `cenote compare` prints, the first one its header.
+
+        ranked: whether the best comes first; else recipes stand in the order in which they were given.
+        """
         rows: list[tuple[str, ...]] = [
             ("recipe", self.title, "difference", "95 % interval", "bytes", "ms", "build s", "")
         ]
-        for i, result in enumerate(self.results):
+        place = {result.recipe: i for i, result in enumerate(self.results)}
+        for result in self.ranked if ranked else self.results:
+            i = place[result.recipe]
             row = self._row(i)
             low, high = row["low"], row["high"]
             rows.append(
@@ -248,12 +259,14 @@ class Comparison:
                     _number(result.bytes_per_document, ",.0f"),
                     _number(result.ms_per_query, ".2f"),
                     _number(result.build_s, ".1f"),
-                    self._standing(i),
+                    self.standing(result.recipe),
                 )
             )
         return rows
 
-    def _standing(self, i: int) -> str:
+    def standing(self, recipe: str) -> str:
+        """Return what is said of a recipe beside the winner: best, as good, worse, …; "" of fewer than 10 units."""
+        i = next(i for i, result in enumerate(self.results) if result.recipe == recipe)
         result, found = self.results[i], self.bootstrap
         if result.error is not None:
             return f"did not run: {result.error.splitlines()[0]}"
@@ -283,7 +296,10 @@ class Comparison:
             writer.writerows(rows)
 
     def plot(self, path: str | Path) -> None:
-        """Draw scores against bytes, with intervals and the frontier, as PNG or SVG by the suffix of the path.
+        """Draw it as PNG or SVG by the suffix of the path.
+
+        Scores against bytes, with intervals and the frontier; where all recipes take the same, or texts were compared
+        without documents, a ranking.
 
         Raises ValueError for another suffix, or when no recipe ran.
         """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -38,6 +40,12 @@ class Lesson:
     def texts(self) -> list[str]:
         """Every text."""
         return [text for one in (*self.train, *self.dev) for text in _texts(one)]
+
+    @property
+    def digest(self) -> str:
+        """What tells this lesson from others: a hash of everything in it."""
+        parts = [[astuple(one) for one in some] for some in (self.train, self.dev)]
+        return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def _texts(one: Pair | Labelled) -> tuple[str, ...]:

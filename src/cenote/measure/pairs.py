@@ -38,6 +38,11 @@ class PairsTask:
         """Texts that a stage may learn from without their scores: both of every pair."""
         return [text for pair in self.pairs for text in (pair.first, pair.second)]
 
+    @property
+    def texts(self) -> list[str]:
+        """Both texts of every pair."""
+        return self.sample
+
     def describe(self, unit: str) -> str:
         """Return both texts."""
         pair = self.pairs[int(unit) - 1]

@@ -13,6 +13,7 @@ from cenote.data.base import Document
 from cenote.errors import CenoteError
 from cenote.measure.sharing import encodings, passages
 from cenote.recipe import Chain, Recipe, expand
+from cenote.recipe.payloads import row_of
 
 _SAMPLE = 48
 """Documents that are encoded to learn how fast that is here."""
@@ -70,6 +71,20 @@ def plan(source: Any, recipes: str | Recipe | Iterable[str | Recipe]) -> Plan:
         took = [_encode(recipe, sample) for recipe in passes]
         seconds = sum(took) * share + _SECONDS_A_RECIPE * len(wanted)
     return Plan([str(recipe) for recipe in wanted], len(passes), documents, seconds)
+
+
+def plan_of_texts(recipes: str | Recipe | Iterable[str | Recipe], *, train: bool) -> str:
+    """Return what comparing recipes on pairs or labelled texts would do, in a sentence; `train` as in `recipes_of`."""
+    wanted = recipes_of(recipes, train=train)
+    count = f"{len(wanted)} recipe{'s' * (len(wanted) != 1)}"
+    shared = f"{len(encodings(wanted))} encoding{'s' * (len(encodings(wanted)) != 1)}"
+    learn = {str(recipe.legs[0][:2]) for recipe in wanted if train and _learns(recipe)}
+    return f"{count} from {shared}, {len(learn)} to be trained first." if learn else f"{count} from {shared}."
+
+
+def _learns(recipe: Recipe) -> bool:
+    rows = ((stage, row_of(stage, str(recipe))) for leg in recipe.legs for stage in leg)
+    return recipe.fuse is None and any(row.trained and stage.path is None for stage, row in rows)
 
 
 def _sample(source: Any) -> tuple[list[Document], int | None, float]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cenote.measure import ranking
 from cenote.measure.labels import Box, place_labels, short_names
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def plot(comparison: Comparison, path: str | Path) -> None:
     ran = [result for result in comparison.results if result.records is not None]
     if not ran:
         raise ValueError(f"there is nothing to draw: no recipe ran ({comparison.results[0].error})")
+    if comparison.unit != "question" or (len(ran) > 1 and len({result.bytes_per_document for result in ran}) == 1):
+        # there is no size to weigh against
+        ranking.plot(comparison, path, kind)
+        return
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

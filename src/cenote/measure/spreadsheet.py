@@ -53,26 +53,41 @@ def load_questions(path: str | Path) -> list[Question]:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Every row with the number that a spreadsheet program shows beside it."""
     try:
-        yield from _workbook(path) if path.suffix.lower() in (".xlsx", ".xlsm") else _text(path)
+        yield from workbook(path) if path.suffix.lower() in (".xlsx", ".xlsm") else _text(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error}); check the path") from None
 
 
 def _text(path: Path) -> Iterator[tuple[int, list[str]]]:
-    raw = path.read_bytes()
-    # "Unicode text", one of the ways in which Excel exports, is UTF-16 with a mark in front
-    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8; save it as `CSV UTF-8`") from None
-    first = text.lstrip().partition("\n")[0]
-    # where the comma is the decimal mark, spreadsheet programs divide by semicolons
-    divider = "\t" if path.suffix.lower() in (".tsv", ".tab") else max(_DIVIDERS, key=first.count)
+    text = decoded(path.read_bytes(), path)
+    divider = "\t" if path.suffix.lower() in (".tsv", ".tab") else divider_of(text)
     yield from enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=divider), 1)
 
 
-def _workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
+def decoded(raw: bytes, path: Path) -> str:
+    """Return the text of a file of tables.
+
+    Raises ValueError where it is neither UTF-8 nor what Excel calls "Unicode text".
+    """
+    # "Unicode text", one of the ways in which Excel exports, is UTF-16 with a mark in front
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8; save it as `CSV UTF-8`") from None
+
+
+def divider_of(text: str) -> str:
+    """Return what divides the cells: where the comma is the decimal mark, spreadsheet programs write semicolons."""
+    first = text.lstrip().partition("\n")[0]
+    return max(_DIVIDERS, key=first.count)
+
+
+def workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the first sheet of an xlsx, numbered from 1.
+
+    Raises ValueError where openpyxl is missing, or cannot read it.
+    """
     try:
         import openpyxl  # type: ignore[import-untyped, unused-ignore]
     except ImportError:

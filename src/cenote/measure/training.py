@@ -6,9 +6,13 @@ away afterwards, and the dev score is the accuracy of one fitted anew. The encod
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,38 +30,68 @@ from cenote.train.frozen import FrozenStates
 from cenote.train.pooler import Budget, Loss, Trained, train
 from cenote.train.runs import Run
 
+if TYPE_CHECKING:
+    from cenote.encode.encoder import Encoder
 
-def train_recipe(
-    recipe: Recipe,
-    lesson: Lesson,
-    place: str | Path,
-    *,
-    budget: Budget | None = None,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Recipe, Trained] | None:
-    """Train the pooler of a recipe, save the run at `place`, and return the recipe that names it; None for none.
+_SCORED = 1000
+"""Examples at most that a dev score is taken of, and that its classifier is fitted to: one is taken every round."""
 
-    Raises RecipeError for a recipe that cannot be built, ValueError for a `place` that exists.
-    """
-    stage = trainable(recipe)
-    if stage is None:
-        return None
-    # the pooler is made here, with weights to begin from: the chain would ask for a run
-    bare = Chain(without(recipe, stage))
-    leg = bare.leg
-    one = next(n for n in Chain.numbered(recipe) if n.stage is stage)
-    torch.manual_seed(seed)
-    first = leg.made_pooler(one)
-    states = FrozenStates(leg.encoder, lesson.texts, first)
-    loss, score = _of_pairs(states, lesson) if isinstance(lesson.train[0], Pair) else _of_classes(states, lesson, seed)
-    found = train(lambda: first, loss, score, len(lesson.train), budget=budget, seed=seed, progress=progress)
-    encoder = {"reference": leg.encoder.reference(), "sha256": leg.encoder.sha256}
-    how = {"rate": found.rate, "epoch": found.epoch, "dev": found.score, "dev_before": found.begun, "seed": seed}
-    Run.of(found.pooler, encoder=encoder, trained=how).save(place)
-    named = replace(stage, path=str(place), values=(), keys=())
-    legs = tuple(tuple(named if s is stage else s for s in leg) for leg in recipe.legs)
-    return replace(recipe, legs=legs), found
+
+class School:
+    """Trains the poolers of one encoder, whose states are computed once for all of them."""
+
+    def __init__(self, encoder: Encoder, lesson: Lesson, *, budget: Budget | None = None, seed: int = 0) -> None:
+        self.encoder, self.lesson, self.seed = encoder, lesson, seed
+        self._budget = budget or Budget()
+        self._states = FrozenStates(encoder, lesson.texts)
+
+    def train(
+        self, recipe: Recipe, place: str | Path, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Recipe, Run] | None:
+        """Train the pooler of a recipe, save the run at `place`, and return the recipe that names it; None for none.
+
+        A run that is at `place` already is taken, where it was trained in the same way on the same.
+        Raises RecipeError for a recipe that cannot be built, ValueError for a `place` that holds something else.
+        """
+        stage = trainable(recipe)
+        if stage is None:
+            return None
+        # the pooler is made here, with weights to begin from: the chain would ask for a run
+        leg = Chain(without(recipe, stage), encoder=self.encoder).leg
+        one = next(n for n in Chain.numbered(recipe) if n.stage is stage)
+        torch.manual_seed(self.seed)
+        first = leg.made_pooler(one)
+        how: dict[str, Any] = {"config": one.stage.word, "arguments": one.arguments(), "lesson": self.lesson.digest}
+        how |= {"budget": asdict(self._budget), "seed": self.seed, "sha256": self.encoder.sha256}
+        key = hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=16).hexdigest()
+        run = self._kept(Path(place), key)
+        if run is None:
+            began = time.perf_counter()
+            found = self._trained(first, progress)
+            run = self._run(found, key, time.perf_counter() - began)
+            run.save(place)
+        named = replace(stage, path=str(place), values=(), keys=())
+        legs = tuple(tuple(named if s is stage else s for s in leg) for leg in recipe.legs)
+        return replace(recipe, legs=legs), run
+
+    def _kept(self, place: Path, key: str) -> Run | None:
+        if not place.exists():
+            return None
+        run = Run.load(place)
+        if run.told["trained"].get("key") != key:
+            raise ValueError(f"{place} was trained on something else, or otherwise; name another folder, or remove it")
+        return run
+
+    def _trained(self, first: Pooler, progress: Callable[[int, int], None] | None) -> Trained:
+        of = _of_pairs if isinstance(self.lesson.train[0], Pair) else _of_classes
+        loss, score = of(self._states, self.lesson, self.seed)
+        examples = len(self.lesson.train)
+        return train(lambda: first, loss, score, examples, budget=self._budget, seed=self.seed, progress=progress)
+
+    def _run(self, found: Trained, key: str, seconds: float) -> Run:
+        how = {"rate": found.rate, "round": found.round, "dev": found.score, "dev_before": found.begun}
+        encoder = {"reference": self.encoder.reference(), "sha256": self.encoder.sha256}
+        return Run.of(found.pooler, encoder=encoder, trained=how | {"seed": self.seed, "seconds": seconds, "key": key})
 
 
 def trainable(recipe: Recipe) -> Stage | None:
@@ -72,10 +106,17 @@ def without(recipe: Recipe, stage: Stage) -> Recipe:
     return replace(recipe, legs=(tuple(one for one in recipe.legs[0] if one is not stage),))
 
 
+def _some(count: int, seed: int) -> list[int]:
+    """Numbers of at most so many examples as are scored, drawn by the seed."""
+    drawn: list[int] = np.sort(np.random.default_rng(seed).permutation(count)[:_SCORED]).tolist()
+    return drawn
+
+
 def _of_pairs(
-    states: FrozenStates, lesson: Lesson
+    states: FrozenStates, lesson: Lesson, seed: int
 ) -> tuple[Callable[[Pooler], tuple[Loss, nn.Module | None]], Callable[[Pooler], float]]:
     pairs, dev = ([one for one in some if isinstance(one, Pair)] for some in (lesson.train, lesson.dev))
+    dev = [dev[i] for i in _some(len(dev), seed)]
 
     def cosines(pooler: Pooler, some: Sequence[Pair]) -> Tensor:
         x = states.pooled(pooler, [text for pair in some for text in (pair.first, pair.second)])
@@ -97,8 +138,11 @@ def _of_classes(
     states: FrozenStates, lesson: Lesson, seed: int
 ) -> tuple[Callable[[Pooler], tuple[Loss, nn.Module | None]], Callable[[Pooler], float]]:
     texts, dev = ([one for one in some if isinstance(one, Labelled)] for some in (lesson.train, lesson.dev))
+    dev = [dev[i] for i in _some(len(dev), seed)]
     number = {label: n for n, label in enumerate(sorted({one.label for one in texts}))}
     truth = [number[one.label] for one in texts]
+    # a part of the training texts is enough to tell poolers apart, and is fitted anew after every round
+    sample = _some(len(texts), seed)
 
     def vectors(pooler: Pooler, some: Sequence[Labelled]) -> Tensor:
         return torch.cat([states.pooled(pooler, [o.text for o in some[i : i + 256]]) for i in range(0, len(some), 256)])
@@ -116,10 +160,8 @@ def _of_classes(
         return loss, head
 
     def score(pooler: Pooler) -> float:
-        # a part of the training texts is enough to tell poolers apart, and is fitted anew after every epoch
-        some = np.random.default_rng(seed).permutation(len(texts))[:2000]
-        learnt = vectors(pooler, [texts[i] for i in some]).float().cpu().numpy()
-        model = Logistic.fit(learnt, np.array([truth[i] for i in some]), 10.0)
+        learnt = vectors(pooler, [texts[i] for i in sample]).float().cpu().numpy()
+        model = Logistic.fit(learnt, np.array([truth[i] for i in sample]), 10.0)
         right = [number.get(one.label, -1) for one in dev]
         return float((model.predict(vectors(pooler, dev).float().cpu().numpy()) == right).mean())
 

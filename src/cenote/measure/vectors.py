@@ -14,11 +14,15 @@ import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.normalize import unit
+from cenote.measure.measuring import MOST_TIMED
 from cenote.recipe import Chain, Recipe
 from cenote.recipe.dense import DenseLeg
 
 if TYPE_CHECKING:
     from cenote.encode.cache import Encodings
+    from cenote.encode.encoder import Encoder
+
+_SECONDS_TIMED = 1.0
 
 
 class VectorSystem:
@@ -28,8 +32,15 @@ class VectorSystem:
     RecipeError for one that cannot be built or fitted.
     """
 
-    def __init__(self, recipe: str | Recipe, sample: Sequence[str], *, cache: Encodings | None = None) -> None:
-        self.chain = Chain(recipe, cache=cache)
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        sample: Sequence[str],
+        *,
+        cache: Encodings | None = None,
+        encoder: Encoder | None = None,
+    ) -> None:
+        self.chain = Chain(recipe, cache=cache, encoder=encoder)
         leg = next(iter(self.chain.legs.values()))
         if len(self.chain.legs) > 1 or not isinstance(leg, DenseLeg):
             raise ValueError("texts are compared by one vector each; name a recipe of one model, such as minilm | mean")
@@ -49,12 +60,15 @@ class VectorSystem:
         return float(self._leg.codec.nbytes(1, self._leg.dim))
 
     def ms_per_text(self, texts: Sequence[str]) -> float | None:
-        """Return the milliseconds of encoding one text, the middle one of some; None of none."""
+        """Return the milliseconds of encoding one text, the middle one of as many as a second allows; None of none."""
         if not len(texts):
             return None
-        encoder, took = self._leg.encoder, []
+        encoder = self._leg.encoder
+        took: list[float] = []
         encoder.encode([texts[0]], pool=self._leg.pool)
-        for text in texts:
+        for text in texts[:MOST_TIMED]:
+            if sum(took) > _SECONDS_TIMED:
+                break
             began = time.perf_counter()
             encoder.encode([text], pool=self._leg.pool)
             took.append(time.perf_counter() - began)

@@ -70,14 +70,23 @@ class DenseLeg(Leg):
         if one.stage.path is not None:
             return self._trained(one)
         if not (one.stage.values or one.stage.keys or registry.model_sizes(one.row)):
+            self._check_layers(one)
             return one.stage.word
         return self.made_pooler(one)
+
+    def _check_layers(self, one: Numbered) -> None:
+        """Raise RecipeError for a pooler of layers where the model has none: a table of words."""
+        if one.row.load().reads == "all" and self.encoder.depth == 0:
+            model = self.of_kind("encoder")[0].stage
+            reason = f"`{one.stage.word}` pools over the layers of a model, and {model} is a table without any"
+            raise self.setting.error(f"{reason}; use another encoder", one.stage)
 
     def made_pooler(self, one: Numbered) -> Pooler:
         """Make a pooler with what is written behind its word and the sizes of the model.
 
-        Raises RecipeError for what its class refuses.
+        Raises RecipeError for what its class refuses, and for a pooler of layers where the model has none.
         """
+        self._check_layers(one)
         sizes = {"dim": self.encoder.token_dim, "layers": self.encoder.depth}
         try:
             told = {name: sizes[name] for name in registry.model_sizes(one.row)}

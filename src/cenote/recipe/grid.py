@@ -43,27 +43,27 @@ def expand(text: str | Recipe, *, train: bool = False) -> list[Recipe]:
     return list(dict.fromkeys(typed(chain, text) for chain in chains))
 
 
-def left_out(text: str, *, train: bool = False) -> list[tuple[str, str]]:
-    """Return the words that `{pool.*}` and its like leave out of a grid, each with the reason."""
-    found: dict[str, str] = {}
-    for match in _EVERY.finditer(text):
-        for row in registry.rows(match[1]):
+def left_out(text: str | Recipe, *, train: bool = False) -> dict[str, list[str]]:
+    """Return the words that `{pool.*}` and its like leave out of a grid, by the reason."""
+    found: dict[str, list[str]] = {}
+    for kind in dict.fromkeys(match[1] for match in _EVERY.finditer(str(text))):
+        for row in registry.rows(kind):
             if reason := _unfit(row, train):
-                found[row.word] = reason
-    return list(found.items())
+                found.setdefault(reason, []).append(row.word)
+    return found
 
 
 def _unfit(row: registry.Row, train: bool) -> str | None:
     if not row.built:
-        return "not built in this version"
+        return "which this version has not"
     if row.trained and not train:
-        return "must be trained first"
+        return "which must be trained first (--train)"
     if row.side:
-        return f"needs {' and '.join(row.side)} beside the tokens"
+        return f"which needs {' and '.join(row.side)} beside the tokens"
     if row.kind == "pool" and row.gives != "dense":
-        return f"gives {row.gives}, not one vector"
+        return f"which gives {row.gives}, not one vector"
     if missing := [p.name for p in registry.recipe_parameters(row) if p.default is p.empty]:
-        return f"needs a value for {', '.join(missing)}"
+        return f"which needs a value for {', '.join(missing)}"
     return None
 
 

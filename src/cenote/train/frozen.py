@@ -1,8 +1,8 @@
-"""Frozen states: what an encoder gives for some texts, held so that a pooler can be trained on them many times."""
+"""Frozen states: what an encoder gives for some texts, held so that poolers can be trained on them many times."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -14,30 +14,48 @@ MOST_BYTES = 4 * 2**30
 
 
 class FrozenStates:
-    """The states of distinct texts, of the layers that a pooler reads, in the type they were computed in.
+    """The states of distinct texts, of the layers that poolers read, in the type they were computed in.
 
-    Raises ValueError where they take more than 4 GiB.
+    A layer is computed when a pooler first reads it, and held for the next ones.
     """
 
-    def __init__(self, encoder: Encoder, texts: Sequence[str], pooler: Pooler) -> None:
-        distinct = list(dict.fromkeys(texts))
-        self._place = {text: i for i, text in enumerate(distinct)}
-        self._layers = pooler.reads_layers
-        self._states: list[Tensor] = [torch.empty(0)] * len(distinct)
-        wanted, held = encoder.layers_read_by(pooler), 0
-        for batch in encoder.states(distinct, layers=wanted):
-            kept = [batch.kept(layer) for layer in wanted]
-            stacked = torch.stack([x for x, _ in kept])
-            held += stacked.nbytes
-            if held > MOST_BYTES:
-                reason = f"the states of {len(distinct):,} texts take more than {MOST_BYTES >> 30} GiB"
-                raise ValueError(f"{reason}; train on fewer texts")
-            for row, one in zip(batch.rows, torch.split(stacked, kept[0][1].diff().tolist(), dim=1), strict=True):
-                self._states[row] = one.clone()
+    def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._texts = list(dict.fromkeys(texts))
+        self._place = {text: i for i, text in enumerate(self._texts)}
+        self._held: dict[int, list[Tensor]] = {}
 
     def pooled(self, pooler: Pooler, texts: Sequence[str]) -> Tensor:
-        """Return the vectors (n, D) of texts, row i from text i, of unit length."""
-        some = [self._states[self._place[text]] for text in texts]
-        x = torch.cat(some, dim=1).float()
-        offsets = torch.tensor([0, *(one.shape[1] for one in some)], device=x.device).cumsum(0)
-        return torch.nn.functional.normalize(pooler.forward_packed(x if self._layers else x[0], offsets), dim=1)
+        """Return the vectors (n, D) of texts, row i from text i, of unit length.
+
+        Raises ValueError where the states that the pooler reads take more than 4 GiB.
+        """
+        wanted = self._encoder.layers_read_by(pooler)
+        if missing := set(wanted) - self._held.keys():
+            # what is computed while a dev score is taken is trained on too
+            with torch.inference_mode(False), torch.no_grad():
+                self._hold(missing, wanted)
+        places = [self._place[text] for text in texts]
+        layers = [torch.cat([self._held[layer][place] for place in places]) for layer in wanted]
+        offsets = torch.tensor([0, *(len(self._held[wanted[0]][place]) for place in places)]).cumsum(0)
+        x = torch.stack(layers).float() if pooler.reads_layers else layers[0].float()
+        return torch.nn.functional.normalize(pooler.forward_packed(x, offsets.to(x.device)), dim=1)
+
+    def _hold(self, missing: Collection[int], wanted: Sequence[int]) -> None:
+        size = 0
+        kept = sum(one.nbytes for layer in self._held.values() for one in layer)
+        new: dict[int, list[Tensor]] = {layer: [torch.empty(0)] * len(self._texts) for layer in missing}
+        for batch in self._encoder.states(self._texts, layers=missing):
+            for layer, held in new.items():
+                x, offsets = batch.kept(layer)
+                size += x.nbytes
+                for row, one in zip(batch.rows, torch.split(x, offsets.diff().tolist()), strict=True):
+                    held[row] = one.clone()
+            if kept and size + kept > MOST_BYTES:
+                # what only other poolers read is computed again when one of them comes
+                self._held = {layer: self._held[layer] for layer in wanted if layer in self._held}
+                kept = sum(one.nbytes for layer in self._held.values() for one in layer)
+            if size + kept > MOST_BYTES:
+                reason = f"the states of {len(self._texts):,} texts take more than {MOST_BYTES >> 30} GiB"
+                raise ValueError(f"{reason}; train on fewer texts")
+        self._held |= new

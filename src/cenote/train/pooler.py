@@ -1,12 +1,14 @@
-"""Train a pooler on frozen states: every learning rate gets the same budget, and the dev score decides.
+"""Train a pooler on frozen states: every learning rate is tried for a while, and the dev score decides.
 
-Each rate begins from the same weights, stops when the dev score has not risen for some epochs, and offers its best
-epoch; the start itself is offered too, so training never makes a pooler worse on the dev texts.
+Each rate begins from the same weights and gets one round; the one with the best dev score goes on until that has not
+risen for some rounds. The best round of all is kept, and the start is offered too, so that training never makes a
+pooler worse on the dev texts. A round is a fixed number of examples: what training costs does not grow with the data.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,21 +25,26 @@ Score = Callable[[Pooler], float]
 
 @dataclass(frozen=True)
 class Budget:
-    """What each learning rate may do. patience: epochs without a better dev score before it stops."""
+    """How much is tried. rates: each gets one round. rounds: of the best rate, at most, that one counted.
 
-    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
-    epochs: int = 10
+    examples: seen in a round, in passes over all of them, each in another order. batch: seen together. patience: rounds
+    without a better dev score before training ends.
+    """
+
+    rates: tuple[float, ...] = (3e-4, 3e-3, 3e-2)
+    rounds: int = 10
+    examples: int = 2048
     batch: int = 64
     patience: int = 2
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The pooler of the best epoch. rate: 0 where the start was best. begun: the dev score before training."""
+    """The pooler of the best round. rate: 0 where the start was best. begun: the dev score before training."""
 
     pooler: Pooler
     rate: float
-    epoch: int
+    round: int
     score: float
     begun: float
 
@@ -55,7 +62,7 @@ def train(
     """Return the best pooler found.
 
     make: a pooler with its first weights. loss: of a pooler, what it is trained by, and the head that is trained with
-    it where there is one. examples: how many there are. progress: told how many epochs are done, of how many at most.
+    it where there is one. examples: how many there are. progress: told how many rounds are done, of how many at most.
     Raises ValueError for fewer than two examples, and for a pooler without weights.
     """
     budget = budget or Budget()
@@ -67,49 +74,73 @@ def train(
         raise ValueError(f"{type(first).__name__} has no weights to train")
     begun = _scored(first, score)
     best = Trained(first.eval(), 0.0, 0, begun, begun)
-    done, most = 0, len(budget.rates) * budget.epochs
-    for rate in budget.rates:
-        pooler = copy.deepcopy(first)
-        for epoch, value in _epochs(pooler, loss, score, examples, rate, budget, seed):
-            done += 1
-            if progress is not None:
-                progress(done, most)
-            if value > best.score:
-                best = Trained(copy.deepcopy(pooler).eval(), rate, epoch, value, begun)
+    told = progress or (lambda done, most: None)
+    most = len(budget.rates) + budget.rounds - 1
+    tried: list[tuple[float, _Learner]] = []
+    for done, rate in enumerate(budget.rates, 1):
+        learner = _Learner(copy.deepcopy(first), loss, examples, rate, budget, seed)
+        reached = learner.round(score)
+        best = learner.better(best, reached)
+        tried.append((reached, learner))
+        told(done, most)
+    highest, learner = max(tried, key=lambda one: one[0])
+    since = 0
+    # a rate whose loss is not finite is too high for the pooler
+    while learner.rounds < budget.rounds and since < budget.patience and math.isfinite(highest):
+        reached = learner.round(score)
+        best = learner.better(best, reached)
+        highest, since = (reached, 0) if reached > highest else (highest, since + 1)
+        told(len(budget.rates) - 1 + learner.rounds, most)
+    told(most, most)
     return best
 
 
-def _epochs(
-    pooler: Pooler,
-    loss: Callable[[Pooler], tuple[Loss, nn.Module | None]],
-    score: Score,
-    examples: int,
-    rate: float,
-    budget: Budget,
-    seed: int,
-) -> Iterator[tuple[int, float]]:
-    """Train epoch by epoch; yield each with its dev score, and end where patience does."""
-    torch.manual_seed(seed)
-    of, head = loss(pooler)
-    weights = [*pooler.parameters(), *(head.parameters() if head is not None else ())]
-    optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01)
-    highest, since = float("-inf"), 0
-    for epoch in range(1, budget.epochs + 1):
-        pooler.train()
-        order = torch.randperm(examples).tolist()
-        for start in range(0, examples, budget.batch):
-            optimiser.zero_grad()
-            value = of(pooler, order[start : start + budget.batch])
+class _Learner:
+    """A pooler that is trained with one rate, round by round."""
+
+    def __init__(
+        self,
+        pooler: Pooler,
+        loss: Callable[[Pooler], tuple[Loss, nn.Module | None]],
+        examples: int,
+        rate: float,
+        budget: Budget,
+        seed: int,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.pooler, self.rate, self.rounds = pooler, rate, 0
+        self._steps = -(-budget.examples // budget.batch)
+        self._loss, head = loss(pooler)
+        self._weights = [*pooler.parameters(), *(head.parameters() if head is not None else ())]
+        self._optimiser = torch.optim.AdamW(self._weights, lr=rate, weight_decay=0.01)
+        self._batches = _batches(examples, budget.batch, torch.Generator().manual_seed(seed))
+
+    def round(self, score: Score) -> float:
+        """Train for a round and return the dev score; minus infinity where the loss is not finite."""
+        self.pooler.train()
+        self.rounds += 1
+        for _ in range(self._steps):
+            self._optimiser.zero_grad()
+            value = self._loss(self.pooler, next(self._batches))
             if not torch.isfinite(value):
-                return  # this rate is too high for the pooler
+                return -math.inf
             value.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(weights, 1.0)
-            optimiser.step()
-        reached = _scored(pooler, score)
-        yield epoch, reached
-        highest, since = (reached, 0) if reached > highest else (highest, since + 1)
-        if since >= budget.patience:
-            return
+            nn.utils.clip_grad_norm_(self._weights, 1.0)
+            self._optimiser.step()
+        return _scored(self.pooler, score)
+
+    def better(self, best: Trained, reached: float) -> Trained:
+        """Return the best so far: this one as it is now, where its score is higher."""
+        if not reached > best.score:
+            return best
+        return Trained(copy.deepcopy(self.pooler).eval(), self.rate, self.rounds, reached, best.begun)
+
+
+def _batches(examples: int, size: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Yield the numbers of the examples of each batch, pass after pass, without end."""
+    while True:
+        order = torch.randperm(examples, generator=generator).tolist()
+        yield from (order[start : start + size] for start in range(0, examples, size))
 
 
 def _scored(pooler: Pooler, score: Score) -> float:

@@ -7,6 +7,7 @@ runs/x/model.safetensors    its weights
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,13 @@ class Run(Fitted):
         folder = Path(folder)
         if folder.exists():
             raise ValueError(f"{folder} exists; name a place that does not")
-        folder.mkdir(parents=True)
-        save_file({name: np.ascontiguousarray(one) for name, one in self._weights.items()}, folder / WEIGHTS)
-        (folder / DESCRIPTION).write_text(json.dumps(self.told, indent=1, sort_keys=True) + "\n")
+        # an interruption must not leave half a run where a whole one is looked for
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({name: np.ascontiguousarray(one) for name, one in self._weights.items()}, partial / WEIGHTS)
+        (partial / DESCRIPTION).write_text(json.dumps(self.told, indent=1, sort_keys=True) + "\n")
+        partial.rename(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
