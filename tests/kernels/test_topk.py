@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cenote.kernels.topk import TopK, best
+from cenote.kernels.ranking import best
+from cenote.kernels.topk import TopK
 
 quick = settings(max_examples=80, deadline=None)
 

@@ -112,6 +112,13 @@ class Codec(Fitted):
         """
         return None
 
+    def few(self, queries: Float32, dim: int) -> Callable[[Codes], Float32]:
+        """Put up to eight queries (q, d) into the form that scores few codes without compiled kernels.
+
+        Scores have the bits of those of `kernel`: whole numbers have them by `scorer`, floats by `kernels.few`.
+        """
+        return self.scorer(queries, dim)
+
     @abstractmethod
     def nbytes(self, n: int, dim: int) -> int:
         """Return the exact bytes of `encode` for n rows: a closed form, tested against the arrays."""

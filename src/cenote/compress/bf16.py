@@ -7,12 +7,17 @@ The last half step below the greatest float32, which would round to infinity, is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import forms
-from cenote.kernels.scan import Queries
+from cenote.kernels import few
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 INFINITY = 0x7F80
 
@@ -34,7 +39,14 @@ class BF16(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are."""
+        from cenote.kernels import forms
+        from cenote.kernels.scan import Queries
+
         return Queries(forms.BF16, queries, np.ones(len(queries), np.float32))
+
+    def few(self, queries: Float32, dim: int) -> Callable[[Codes], Float32]:
+        """Return block of codes -> scores (q, rows)."""
+        return few.scorer(queries, lambda block: self.decode(block, dim))
 
     def nbytes(self, n: int, dim: int) -> int:
         """2 n d."""

@@ -6,14 +6,16 @@ bit_j = x_j > 0          score(q, x) = d - 2 · hamming(bits(q), bits(x)), the d
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import forms
 from cenote.kernels.hamming import hamming
-from cenote.kernels.scan import Queries
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 
 class Binary(Codec):
@@ -30,6 +32,9 @@ class Binary(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the signs of the queries: the kernel sums -hamming, of which the score is d + 2 times."""
+        from cenote.kernels import forms
+        from cenote.kernels.scan import Queries
+
         return Queries(forms.BITS, self.encode(queries)["codes"], np.full(len(queries), 2, np.float32), shift=dim)
 
     def nbytes(self, n: int, dim: int) -> int:

@@ -5,12 +5,17 @@ Values beyond its range (65504) are refused rather than turned into infinity.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import forms
-from cenote.kernels.scan import Queries
+from cenote.kernels import few
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 GREATEST = 65504.0
 
@@ -31,7 +36,14 @@ class Float16(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are."""
+        from cenote.kernels import forms
+        from cenote.kernels.scan import Queries
+
         return Queries(forms.FLOAT16, queries, np.ones(len(queries), np.float32))
+
+    def few(self, queries: Float32, dim: int) -> Callable[[Codes], Float32]:
+        """Return block of codes -> scores (q, rows)."""
+        return few.scorer(queries, lambda block: self.decode(block, dim))
 
     def nbytes(self, n: int, dim: int) -> int:
         """2 n d."""

@@ -11,20 +11,24 @@ torch and gives NaN in others, so values are checked or clamped before.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import forms
-from cenote.kernels.scan import Queries
+from cenote.kernels import few
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 Format = Literal["e4m3", "e5m2"]
 GREATEST = {"e4m3": 448.0, "e5m2": 57344.0}
+_LESS = {"e4m3": 256.0, "e5m2": 1.0}
+"""How many times smaller than what codes stand for the numbers are that kernels widen them to."""
 
 
 class Float8(Codec):
@@ -75,8 +79,17 @@ class Float8(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as they are; the scale is undone in the score."""
-        form, undone = (forms.E4M3, 256 / self._factor) if self.format == "e4m3" else (forms.E5M2, 1 / self._factor)
-        return Queries(form, queries, np.full(len(queries), undone, np.float32))
+        from cenote.kernels import forms
+        from cenote.kernels.scan import Queries
+
+        form = forms.E4M3 if self.format == "e4m3" else forms.E5M2
+        return Queries(form, queries, np.full(len(queries), _LESS[self.format] / self._factor, np.float32))
+
+    def few(self, queries: Float32, dim: int) -> Callable[[Codes], Float32]:
+        """Return block of codes -> scores (q, rows); the scale is undone in the score, as the kernel does."""
+        less = _LESS[self.format]
+        table = _values(self.format) / np.float32(less)
+        return few.scorer(queries, lambda block: table[block["codes"]], less / self._factor)
 
     def nbytes(self, n: int, dim: int) -> int:
         """n d."""

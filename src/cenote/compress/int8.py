@@ -10,16 +10,17 @@ any number of threads and any cut into segments.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Float32
 from cenote.compress.base import Codec, Codes, checked
-from cenote.kernels import forms
 from cenote.kernels.integers import integer_products
-from cenote.kernels.scan import Queries
+
+if TYPE_CHECKING:
+    from cenote.kernels.scan import Queries
 
 
 class Int8(Codec):
@@ -73,6 +74,9 @@ class Int8(Codec):
 
     def kernel(self, queries: Float32, dim: int) -> Queries:
         """Return the queries as int8, each with its scale."""
+        from cenote.kernels import forms
+        from cenote.kernels.scan import Queries
+
         return Queries(forms.INT8, *self._encoded(queries, dim))
 
     def _encoded(self, queries: Float32, dim: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

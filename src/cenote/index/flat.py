@@ -22,7 +22,8 @@ from cenote.errors import CorruptIndex
 from cenote.index import store
 from cenote.index.base import Index, checked_k, checked_keep
 from cenote.index.rerank import Rerank, Reranked, stages
-from cenote.kernels.topk import TopK
+from cenote.kernels import few
+from cenote.kernels.ranking import best
 
 BLOCK_ROWS = 16_384
 TILE_QUERIES = 256
@@ -39,6 +40,7 @@ class Flat(Index):
         self._empty = parts[0]
         self._starts = np.cumsum([0] + [len(part["codes"]) for part in self._parts], dtype=np.int64)
         self._folders = list(folders)
+        self._few_searches = few.SEARCHES
 
     @classmethod
     def build(
@@ -74,6 +76,13 @@ class Flat(Index):
         most = min(k, there)
         ids = np.full((len(x), k), -1, np.int64)
         scores = np.full((len(x), k), -np.inf, np.float32)
+        if most and self._few(len(x), there):
+            rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
+            # the kernels know no zero with a sign
+            found = self.codec.few(x, self.dim)(self.codes(rows)) + np.float32(0)
+            hits = best(found, most, np.tile(rows, (len(x), 1)))
+            ids[:, :most], scores[:, :most] = hits.ids, hits.scores
+            return Hits(ids, scores, hits.counts)
         tile = max(1, min(TILE_QUERIES, TILE_HITS // max(1, most)))
         for start in range(0, len(x) if most else 0, tile):
             some = slice(start, start + tile)
@@ -85,8 +94,16 @@ class Flat(Index):
             ids[some, :most], scores[some, :most] = hits.ids, hits.scores
         return Hits(ids, scores, (ids >= 0).sum(axis=1))
 
+    def _few(self, queries: int, rows: int) -> bool:
+        """Whether to score without compiled kernels, which give the same bits, as that is quicker than loading them."""
+        quicker = self._few_searches > 0 and few.quicker(queries, queries * rows * self.dim)
+        self._few_searches -= quicker
+        return quicker
+
     def _by_blocks(self, queries: Float32, k: int, keep: Bool | None) -> Hits:
         """Search codes that no kernel knows: every block is scored by the codec and offered."""
+        from cenote.kernels.topk import TopK
+
         top, score = TopK(len(queries), k), self.codec.scorer(queries, self.dim)
         rows = np.arange(len(self)) if keep is None else np.flatnonzero(keep)
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -127,15 +144,17 @@ class Flat(Index):
             raise ValueError(f"ids must have one row for each of the {len(x)} queries, not shape {ids.shape}")
         out = np.full(ids.shape, -np.inf, np.float32)
         self._ensure_there(ids[ids >= 0])
-        kernel = self.codec.kernel(x, self.dim)
+        few_rows = self._few(len(x), ids.shape[1])
+        kernel = None if few_rows else self.codec.kernel(x, self.dim)
         if kernel is not None:
             for part, first in zip(self._parts, self._starts, strict=False):
                 kernel.scores(part, ids.astype(np.int64) - first, out)
             return out
+        scorer = self.codec.few if few_rows else self.codec.scorer
         for query, (row, wanted) in enumerate(zip(ids, ids >= 0, strict=True)):
             if wanted.any():
-                score = self.codec.scorer(x[query : query + 1], self.dim)
-                out[query, wanted] = score(self.codes(row[wanted]))[0]
+                score = scorer(x[query : query + 1], self.dim)
+                out[query, wanted] = score(self.codes(row[wanted]))[0] + np.float32(0)
         return out
 
     def save(self, folder: str | Path) -> None:

@@ -19,7 +19,7 @@ from cenote.arrays import Bool, Bytes, Float32, Hits, Int64
 from cenote.compress.base import Codec
 from cenote.index import store
 from cenote.index.base import Index, checked_k
-from cenote.kernels.topk import best
+from cenote.kernels.ranking import best
 
 
 class Rerank:

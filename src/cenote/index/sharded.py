@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Bytes, Float32, Hits, Int64, count
 from cenote.index.base import Index, checked_k, checked_keep
-from cenote.kernels.topk import best
+from cenote.kernels.ranking import best
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ heap and replacing its root on a strictly greater score is exactly that rule.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Float32, Hits, Int64
 from cenote.kernels import threads
@@ -86,12 +85,3 @@ def _push(scores: Float32, first: int, keep: Bool, best: Float32, ids: Int64, co
                     break
             heap[at], held[at] = score, first + j
         counts[query] = count
-
-
-def best(scores: Float32, k: int, ids: Int64) -> Hits:
-    """Return the best k of scores (q, c) that belong to ids (q, c), id -1 being no candidate."""
-    real: NDArray[np.bool_] = ids >= 0
-    shown = np.where(real, scores, -np.inf).astype(np.float32)
-    order = np.lexsort((ids, -shown, ~real), axis=1)[:, :k]
-    counts = np.minimum(real.sum(axis=1), k).astype(np.int64)
-    return Hits(np.take_along_axis(ids, order, 1), np.take_along_axis(shown, order, 1), counts)
