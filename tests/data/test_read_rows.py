@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import cenote.data.rows
 from cenote.data import Document, Skipped, read
 
 ROWS = [{"id": "a", "text": "first", "year": 1990}, {"id": "b", "text": "second", "year": 2001}]
@@ -394,3 +395,11 @@ def test_numbers_of_more_digits_than_a_number_holds_stay_text(tmp_path: Path, di
     path, code = tmp_path / "a.csv", "9" * digits
     path.write_text(f"text,code,most\nfirst,{code},1\nsecond,5,{2**63 - 1}\n")
     assert attributes(path) == [{"code": code, "most": 1}, {"code": "5", "most": 2**63 - 1}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.gz"])
+def test_a_packed_row_without_end_is_left_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(cenote.data.rows, "MOST", 1000)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b'{"text": "' + b"a" * 10**6 + b'"}'))
+    assert [one.kind for one in read(path) if isinstance(one, Skipped)] == ["too large"]

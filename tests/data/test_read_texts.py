@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cenote.data import Document, Skipped, read
+from cenote.data import Document, Skipped, parsing, read
 from cenote.data.html import parse as parse_html
 from cenote.data.markdown import headings
 from cenote.data.notebook import parse as parse_notebook
@@ -42,7 +42,7 @@ def test_text_comes_back_as_it_was_written(text: str) -> None:
     assert parse_text(text.encode(), "a.txt").text == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_unicode_with_a_byte_order_mark_is_told_by_it(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_text("Grüße, 世界", encoding=encoding)
     assert only(tmp_path / "a.txt").text == "Grüße, 世界"
@@ -292,3 +292,19 @@ def test_headings_of_later_cells_are_counted_from_the_beginning_of_the_notebook(
 def test_what_is_no_notebook_is_skipped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ipynb").write_bytes(content)
     assert skipped(tmp_path / "a.ipynb").kind == "unreadable"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_that_unpacks_to_more_than_a_document_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(parsing, "MOST", 1000)
+    whole, more = b"a" * 1000, b"a" * 1001
+    for name, content in (("whole", whole), ("more", more)):
+        path = tmp_path / (f"{name}.txt.gz" if packed else f"{name}.txt")
+        path.write_bytes(gzip.compress(content) if packed else content)
+    more_than, one = read(tmp_path)
+    assert isinstance(one, Document)
+    assert len(one.text) == 1000
+    assert isinstance(more_than, Skipped)
+    assert (more_than.kind, "1,000 bytes" in more_than.reason) == ("too large", True)

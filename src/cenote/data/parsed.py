@@ -31,12 +31,14 @@ class Parsed:
 
 
 def decoded(content: bytes) -> str:
-    """Return bytes as text: UTF-8, with or without a byte order mark, or UTF-16 with one; line ends become newlines.
+    """Return bytes as text: UTF-8, or UTF-16 or UTF-32 that begin with their mark; line ends become newlines.
 
     Raises Unreadable where they are something else: nothing is replaced in silence.
     """
     try:
-        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if content[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+            text = content.decode("utf-32")
+        elif content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             text = content.decode("utf-16")
         elif b"\0" in content[:8192]:
             raise Unreadable("it holds zero bytes and is no text", "no text")

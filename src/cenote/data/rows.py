@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from cenote.data.formats import suffix
+from cenote.data.parsing import MOST
 from cenote.errors import Unreadable
 
 Row: TypeAlias = dict[str, Any]
@@ -65,7 +66,10 @@ def _first_wrong_byte(path: Path) -> int:
 
 def _jsonl(path: Path) -> Iterator[Row | Unreadable]:
     with _opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(MOST + 1), ""), 1):
+            if len(line) > MOST:
+                yield Unreadable(f"line {number} is longer than {MOST:,} characters", "too large")
+                return
             if not line.strip():
                 continue
             try:
@@ -79,7 +83,11 @@ def _jsonl(path: Path) -> Iterator[Row | Unreadable]:
 def _json(path: Path) -> Iterator[Row | Unreadable]:
     with _opened(path) as file:
         try:
-            found = json.load(file)
+            text = file.read(MOST + 1)
+            if len(text) > MOST:
+                yield Unreadable(f"it is longer than {MOST:,} characters; write a row a line, as .jsonl", "too large")
+                return
+            found = json.loads(text)
         except (ValueError, RecursionError) as error:
             if isinstance(error, UnicodeDecodeError):
                 raise
