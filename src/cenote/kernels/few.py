@@ -11,25 +11,22 @@ correctly rounded sums: proved algorithms using rounding to odd", IEEE Transacti
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Float32
+from cenote.kernels.machine import vector_lanes
 
-Codes = Mapping[str, NDArray[Any]]
+Codes = dict[str, NDArray[Any]]
 MOST_QUERIES = 8
 MOST_PRODUCTS = 1 << 19
 """Products of numbers, as of 1,365 rows with 384 of a query: they take some 10 ms, and loading numba takes 500."""
 SEARCHES = 32
 """How often an index is searched before the kernels are worth loading."""
-_OTHERWISE = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "ATEN_CPU_CAPABILITY")
-"""What lets one of two compilers work for another processor than this one."""
 
 
 def quicker(queries: int, products: int) -> bool:
@@ -39,17 +36,13 @@ def quicker(queries: int, products: int) -> bool:
     return queries <= MOST_QUERIES and products <= MOST_PRODUCTS and lanes() > 0
 
 
-@cache
 def lanes() -> int:
-    """Return how many float32 a register of the compiled kernels holds here; 0 where torch does not tell."""
-    import torch
-
-    if any(name in os.environ for name in _OTHERWISE):
-        return 0
-    # both mean that a product and its sum are one instruction
-    return {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 0)
+    """Return how many float32 a register of the compiled kernels holds here; 0 where that is not known without them."""
+    # wherever it is known, a product and its sum are one instruction
+    return vector_lanes("float32")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is beyond float32 is infinite, as it is in the kernels
 def products(queries: Float32, rows: Float32, factor: float = 1.0) -> Float32:
     """Return the scores (q, n) of queries (q, d) and rows (n, d), which `lanes` must be known for."""
     width = lanes()
@@ -76,25 +69,24 @@ def _in_lanes(x: Float32, width: int) -> NDArray[np.float64]:
 
 def _fused(a: NDArray[np.float64], b: NDArray[np.float64], c: Float32) -> Float32:
     """Return a · b + c, rounded once, of float32, the first two as float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = a * b
-        total = product + c
-        # what the sum lost (Knuth's two-sum)
-        part = total - product
-        lost = (product - (total - part)) + (c - part)
-        bits = total.view(np.int64)
-        even = (lost != 0) & np.isfinite(total) & (bits & 1 == 0)
-        towards = np.where((lost > 0) == (total > 0), 1, -1)
-        return (bits + even * towards).view(np.float64).astype(np.float32)
+    product = a * b
+    total = product + c
+    # what the sum lost (Knuth's two-sum)
+    part = total - product
+    lost = (product - (total - part)) + (c - part)
+    bits = total.view(np.int64)
+    even = (lost != 0) & np.isfinite(total) & (bits & 1 == 0)
+    towards = np.where((lost > 0) == (total > 0), 1, -1)
+    odd: NDArray[np.float64] = (bits + even * towards).view(np.float64)
+    return odd.astype(np.float32)
 
 
 def _summed(total: Float32) -> Float32:
     """Return the sums (n,) of lanes (n, L): inside every four first, then halves of the rest."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        fours = total.reshape(len(total), -1, 4)
-        pairs = fours[..., :2] + fours[..., 2:]
-        sums: Float32 = pairs[..., 0] + pairs[..., 1]
-        while sums.shape[1] > 1:
-            half = sums.shape[1] // 2
-            sums = sums[:, :half] + sums[:, half:]
-        return sums[:, 0]
+    fours = total.reshape(len(total), -1, 4)
+    pairs = fours[..., :2] + fours[..., 2:]
+    sums: Float32 = pairs[..., 0] + pairs[..., 1]
+    while sums.shape[1] > 1:
+        half = sums.shape[1] // 2
+        sums = sums[:, :half] + sums[:, half:]
+    return sums[:, 0]

@@ -10,6 +10,8 @@ from pathlib import Path
 from cenote.kernels.threads import count
 
 _TOLD_APART = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "i8mm", "bf16")
+_ANOTHER_PROCESSOR = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "ATEN_CPU_CAPABILITY")
+"""What makes numba or torch compute for another processor than this one."""
 
 
 @cache
@@ -40,8 +42,8 @@ def vector_lanes(dtype: str) -> int:
     """
     import torch
 
-    if os.environ.get("NUMBA_CPU_NAME") or os.environ.get("ATEN_CPU_CAPABILITY"):
-        return 0  # one of the two compiles for another processor than this one
+    if any(os.environ.get(name) for name in _ANOTHER_PROCESSOR):
+        return 0
     lanes = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 0)
     if dtype == "bfloat16":
         return lanes if lanes == 16 and torch.cpu._is_avx512_bf16_supported() else 0
