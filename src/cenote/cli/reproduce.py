@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cenote.cli.arguments import AsJson
-from cenote.cli.terminal import result, result_json, result_table
+from cenote.cli.terminal import TERMINAL, result, result_json, result_table
 
 ALL = "all"
 
@@ -30,10 +30,16 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Check a paper's claim on real data, and say whether it shows; `all` checks every one that has a check."""
+    from cenote.claims.papers import find
+    from cenote.claims.papers import result as kept
     from cenote.claims.reproducing import checks
     from cenote.claims.reproducing import reproduce as run
 
     for one in checks() if slug == ALL else [slug]:
+        before = kept(find(one).slug)
+        if before is not None:
+            took = f"{before['seconds']:,.0f} s on {before['cpu']}"
+            TERMINAL.message(f"checking {one}: it took {took} when its result was kept")
         found = run(one, data=data, keep=keep)
         if as_json:
             result_json(found)
