@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Normalize
-from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, StaticEmbedding
+import transformers
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, StaticEmbedding
+from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SparseStaticEmbedding, SpladePooling
 from tiny_models import KINDS, TEXTS, WINDOW, save, save_transformer, word_pieces
 
 from cenote.encode import Encoder
@@ -128,6 +131,59 @@ def test_unit_length_is_given_and_taken_on_request(tmp_path: Path) -> None:
     for asked in (True, False):
         expected = peer.encode(TEXTS, normalize_embeddings=asked)
         np.testing.assert_allclose(encoder.encode(TEXTS, normalize_embeddings=asked), expected, atol=1e-5)
+
+
+def sparse(folder: Path) -> Any:
+    text = transformers.BertForMaskedLM(
+        transformers.BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
+    )
+    text.save_pretrained(folder)
+    word_pieces().save_pretrained(folder)
+    first = Transformer(str(folder), transformer_task="fill-mask")
+    return SparseEncoder(modules=[first, SpladePooling()], device="cpu")
+
+
+def sparse_queries(folder: Path) -> Any:
+    looked_up = SparseStaticEmbedding(word_pieces())
+    return SparseEncoder(modules=[Router.for_query_document([looked_up], list(sparse(folder)))], device="cpu")
+
+
+def sparse_codes(folder: Path) -> Any:
+    first, code = Transformer(str(save_transformer(folder))), SparseAutoEncoder(32, 64)
+    return SparseEncoder(modules=[first, Pooling(32), code], device="cpu")
+
+
+def by_tokens(folder: Path) -> Any:
+    first, narrow = Transformer(str(save_transformer(folder))), dense(16, module_input_name="token_embeddings")
+    return MultiVectorEncoder(modules=[first, narrow, MultiVectorMask()], device="cpu")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["named", "unnamed"])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (sparse, "a SparseEncoder, which gives weights for the words of a vocabulary; .* is `bm25`"),
+        (sparse_queries, "a SparseEncoder, which gives weights for the words of a vocabulary; .* is `bm25`"),
+        (sparse_codes, "a SparseEncoder, which gives weights for the words of a vocabulary; .* is `bm25`"),
+        (by_tokens, "a MultiVectorEncoder, which gives a vector for every token; no recipe compares by tokens"),
+    ],
+)
+def test_what_gives_no_single_vector_a_text_is_refused_with_what_it_is(
+    make: Any, reason: str, told: bool, tmp_path: Path
+) -> None:
+    make(tmp_path / "raw").save(str(tmp_path / "saved"))
+    if not told:
+        edit(tmp_path / "saved" / "config_sentence_transformers.json", model_type=None)
+    with pytest.raises(ValueError, match=reason):
+        opened(tmp_path / "saved")
+
+
+def test_states_without_a_pooling_are_never_pooled_by_a_guess(tmp_path: Path) -> None:
+    save(tmp_path)
+    path = tmp_path / "saved" / "modules.json"
+    path.write_text(json.dumps([one for one in json.loads(path.read_text()) if "Pooling" not in one["type"]]))
+    with pytest.raises(ValueError, match="no Pooling behind its Transformer: it gives a vector for every token"):
+        opened(tmp_path / "saved")
 
 
 def test_an_unknown_module_is_refused_by_name(tmp_path: Path) -> None:

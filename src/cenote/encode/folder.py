@@ -38,12 +38,22 @@ ON_TOKENS = ("WeightedLayerPooling", "WordWeights", "CNN", "LSTM", "Dense", "Nor
 """What may stand between those and the pooling."""
 HEADS = ("Dense", "LayerNorm", "Normalize", "Dropout")
 """What may stand behind the pooling."""
+_BY_TOKENS = "a vector for every token; no recipe compares by tokens, and `Encoder.states` gives those of any encoder"
 _OTHERS = {
-    "SparseEncoder": "sparse vectors",
-    "MultiVectorEncoder": "a vector for every token",
-    "CrossEncoder": "scores",
+    "SparseEncoder": "weights for the words of a vocabulary; the recipe word for weighted words is `bm25`",
+    "MultiVectorEncoder": _BY_TOKENS,
+    "ColBERT": _BY_TOKENS,
+    "CrossEncoder": "scores of pairs of texts; the recipe word `rerank` scores again by vectors",
 }
-"""What folders of sentence-transformers give that do not give one vector a text."""
+"""What folders of sentence-transformers, by their type of model, give that do not give one vector a text."""
+_MADE_OF = {
+    "MLMTransformer": "SparseEncoder",
+    "SpladePooling": "SparseEncoder",
+    "SparseAutoEncoder": "SparseEncoder",
+    "SparseStaticEmbedding": "SparseEncoder",
+    "MultiVectorMask": "MultiVectorEncoder",
+}
+"""Their modules, where a folder does not say what it is."""
 
 
 @dataclass
@@ -94,10 +104,10 @@ def read(folder: Path, device: torch.device, dtype: torch.dtype, *, trust_remote
     list, queries and documents of different dimensions, and weights in another format.
     """
     settings, modules = read_json(folder / "config_sentence_transformers.json", {}), named(folder)
-    kind = settings.get("model_type")
-    if kind in _OTHERS:
-        raise ValueError(f"{folder} is a {kind} of sentence-transformers, which gives {_OTHERS[kind]}, not one a text")
     queries, documents = (routed(folder, modules, role) for role in ROLES)
+    kinds = [settings.get("model_type"), *(_MADE_OF.get(one.kind) for one in (*queries, *documents))]
+    if kind := next((kind for kind in kinds if kind in _OTHERS), None):
+        raise ValueError(f"{folder} is a {kind}, which gives {_OTHERS[kind]}; models of one vector a text are opened")
     if not documents or not queries:
         raise ValueError(f"{folder} names no module that reads texts; it cannot be loaded")
     front = front_of(folder, documents[0], device, dtype, trust_remote_code)
@@ -123,7 +133,10 @@ def _parts(folder: Path, front: Front, modules: Sequence[Named], device: torch.d
     if front.pooling is not None:
         parts.pooling, pools = registry.make(front.pooling, ("pool",)), 0
     elif pools is None:
-        pools = 0
+        if strange := next((one.kind for one in modules[1:] if one.kind not in HEADS), None):
+            raise unknown(folder, strange)
+        reason = f"{folder} has no Pooling behind its {modules[0].kind}: it gives {_BY_TOKENS}"
+        raise ValueError(f"{reason}; add a Pooling and save it again")
     else:
         parts.model = _on_tokens(folder, front.model, modules[1 : pools + 1], device)
         _pool(parts, modules[pools], device)

@@ -112,7 +112,8 @@ def export_onnx(
 def _export(encoder: Encoder, folder: Path, roles: Sequence[Role], pool: Pool, maps: Sequence[Affine]) -> None:
     """Write what computes the texts of some roles."""
     graph = _Graph(encoder, roles, copy.deepcopy(pool), maps)
-    opset = _write(graph, folder / "model.onnx", encoder.name)
+    pooled = encoder.name if pool is None else f"{encoder.name} pooled by {type(encoder.pooler(pool)).__name__}"
+    opset = _write(graph, folder / "model.onnx", pooled)
     assert isinstance(encoder.parts.tokenizer, Tokenizer)
     encoder.parts.tokenizer.save(folder / "tokenizer.json", encoder.max_length, graph.states.padding)
     _compare(encoder, folder, roles[0], pool, maps)
@@ -248,17 +249,14 @@ def _cause(error: BaseException) -> BaseException:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Keep what the exporter and its optimiser say of their own insides to themselves."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _compare(encoder: Encoder, folder: Path, role: Role, pool: Pool, maps: Sequence[Affine]) -> None:

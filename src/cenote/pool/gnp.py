@@ -66,8 +66,10 @@ class GNP(Pooler):
         return sign * nn.functional.softplus(self.order_of_norm).clamp(max=_GREATEST), self.power_of_size
 
     def _by_channel(self) -> tuple[Tensor, Tensor]:
-        widths = torch.tensor([self.dim - self.dim // 2, self.dim // 2] if self.branches == 2 else [self.dim])
-        p, q = (each.repeat_interleave(widths.to(each.device), output_size=self.dim) for each in self.exponents())
+        widths = [self.dim - self.dim // 2, self.dim // 2] if self.branches == 2 else [self.dim]
+        p, q = (
+            torch.cat([one.expand(width) for one, width in zip(each, widths, strict=True)]) for each in self.exponents()
+        )
         return p, q
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
