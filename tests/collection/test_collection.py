@@ -341,6 +341,16 @@ def test_a_folder_that_tables_cannot_lie_in_is_refused_by_name(tmp_path: Path, n
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_is_left_where_a_collection_was_moved_away(docs: Collection) -> None:
+    moved = docs.path.rename(docs.path.with_name("moved"))
+    for call in (lambda: docs.add(rows(60, 61)), lambda: docs.delete(["d1"]), docs.compact):
+        with pytest.raises(ValueError, match="make one with"):
+            call()
+        assert not docs.path.exists()
+    moved.rename(docs.path)
+    assert docs.add(rows(60, 61)).added == 1
+
+
 def test_threads_search_while_another_writes(docs: Collection) -> None:
     ended, failures, answered = threading.Event(), list[Exception](), [0]
 

@@ -224,7 +224,7 @@ def _content(folder: Path, name: str) -> bytes:
 def _parsed(path: Path, content: bytes) -> Manifest:
     try:
         raw: dict[str, Any] = json.loads(content)
-        version = raw["format"]
+        version = int(raw["format"])
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptIndex(path, f"it cannot be read: {error}") from None
     if version > FORMAT:

@@ -58,8 +58,10 @@ class Writer:
         self.manifest: Manifest | None = None
         self._damaged = damaged
         self._lock: Lock | None = None
+        self._made = False
 
     def __enter__(self) -> Self:
+        self._made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = Lock.alone(self.folder / LOCK)
         try:
@@ -79,6 +81,9 @@ class Writer:
         try:
             if kind is None or self._reread():
                 self.sweep()
+            if kind is not None and self._made and not manifest.exists(self.folder):
+                # as where a collection was moved away: nothing must stand in the way of its coming back
+                shutil.rmtree(self.folder, ignore_errors=True)
         finally:
             self._lock.release()
 
