@@ -46,7 +46,7 @@ COMMANDS = (
 _READS = ("search", "get")
 """Commands that write nothing but their answer."""
 _GARBAGE_AFTER = 200_000
-"""New objects before Python looks for garbage: those that imports make stay, and looking takes a tenth of a start."""
+"""New objects before Python looks for garbage: what imports make stays, and looking takes a sixth of a cold start."""
 _RUST_PLACE = re.compile(r",? \S+\.rs:[\d:]+")
 """Where in its own source Lance met an error, which says nothing to who reads it."""
 _ANYWHERE = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--debug": "debug"}
