@@ -233,3 +233,52 @@ def test_questions_have_to_be_given_and_to_fit(cenote: Cenote, table: Path, judg
     assert ran.code == 2
     assert "'d039': nearest: 'd39'" in ran.err
     assert cenote("compare", table, "--questions", tmp_path / "other.csv").code == 2, "no recipe was given"
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    """Texts of two classes in a spreadsheet with columns and dividers of its own."""
+    things = (("rain and wind", "weather"), ("bread and salt", "food"))
+    rows = [f"{n} times {text} came;{label}" for n in range(40) for text, label in things]
+    (tmp_path / "sheet.csv").write_text("Body;Topic\n" + "\n".join(rows) + "\n")
+    return tmp_path / "sheet.csv"
+
+
+def test_texts_are_ranked_best_first_and_what_is_left_out_is_named(cenote: Cenote, sheet: Path, tmp_path: Path) -> None:
+    given = ("compare", "--labels", sheet, "--columns", "body,topic", "--with", "wordllama | {last, maxcls, mean}")
+    ran = cenote(*given, "--plot", tmp_path / "ranking.svg", "--csv", tmp_path / "table.csv")
+    assert ran.code == 0
+    _, _, header, *table = ran.out.splitlines()
+    assert header.split()[:2] == ["recipe", "accuracy"]
+    assert [line.split("  ")[0] for line in table] == ["wordllama | mean", "wordllama | last", "wordllama | maxcls"]
+    assert table[-1].endswith(
+        "`maxcls` pools over the layers of a model, and wordllama is a table without any; use another encoder"
+    )
+    assert "<svg" in (tmp_path / "ranking.svg").read_text()
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["recipe"] == "wordllama | last"
+    wild = cenote("compare", "--labels", sheet, "--columns", "body,topic", "--with", "wordllama | {mean, pool.*}")
+    assert wild.err.startswith(
+        "15 recipes from 1 encoding.\nleft out of the grid, which must be trained first (--train)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "no column text or sentence or question; its first line holds body, topic"),
+        (("--columns", "body"), "columns must name a text and its class, 2 in all, not body"),
+        (("--columns", "topic,body"), "every class has a single text"),
+        (("--columns", "body,topic", "--split", "dev"), "has no split dev"),
+        (("--columns", "body,topic", "--text-column", "body"), "text_column is of documents"),
+        (("--columns", "body,topic", "--runs", "runs"), "runs is of documents"),
+        (("--columns", "body,topic", "--margin", "-1"), "margin must be 0 or more"),
+    ],
+)
+def test_what_is_wrong_with_texts_is_said_with_what_to_do(
+    cenote: Cenote, sheet: Path, given: tuple[str, ...], said: str
+) -> None:
+    ran = cenote("compare", "--labels", sheet, "--with", "wordllama", *given)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert said in ran.err

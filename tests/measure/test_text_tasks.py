@@ -183,6 +183,7 @@ def test_labels_are_read_by_the_names_of_their_columns(tmp_path: Path) -> None:
     [
         ("a.tsv", "a\tb\tmuch\n", "score is 'much'"),
         ("a.csv", "x,y,nan\n", "finite"),
+        ("a.csv", "x,y,1\nx, ,2\n", "line 2: a text is empty"),
         ("a.csv", "", "no column"),
         ("a.csv", "sentence1,sentence2,score\n", "holds no pair"),
         ("a.csv", "sentence1,sentence2,score\na,b\n", "line 2: it has 2 columns"),
@@ -286,3 +287,8 @@ def test_only_one_kind_of_thing_is_compared(tmp_path: Path) -> None:
         compare(recipes="wordllama", pairs=file, split="dev")
     with pytest.raises(ValueError, match="split must be"):
         compare(recipes="wordllama", pairs=file, split="all")
+    for wrong in ({"questions": file}, {"runs": tmp_path}, {"measure": "map"}, {"keep": "best", "out": tmp_path}):
+        with pytest.raises(ValueError, match="is of documents, and pairs and labels have none"):
+            compare(recipes="wordllama", pairs=file, **wrong)
+    with pytest.raises(ValueError, match="a source of documents has neither"):
+        compare([{"id": "a", "text": "b"}], recipes="wordllama", split="dev")

@@ -50,11 +50,13 @@ class Labelled:
 def read_pairs(path: str | Path, columns: Sequence[str] | None = None) -> list[Pair]:
     """Return the pairs of a file. columns: the names of two texts and their score, where they are called otherwise.
 
-    Raises ValueError naming the line of a score that is no number, and where a column is missing.
+    Raises ValueError naming the line of an empty text or a score that is no number, and where a column is missing.
     """
     path, found = Path(path), []
     for line, row in _rows(path, _named(columns, (_FIRST, _SECOND, _SCORE), "two texts and their score")):
         first, second, score = row
+        if not (first.strip() and second.strip()):
+            raise ValueError(f"{path}, line {line}: a text is empty; fill it in or remove the line")
         try:
             value = float(score)
         except ValueError:
@@ -68,12 +70,13 @@ def read_pairs(path: str | Path, columns: Sequence[str] | None = None) -> list[P
 def read_labelled(path: str | Path, columns: Sequence[str] | None = None) -> list[Labelled]:
     """Return the labelled texts of a file. columns: the names of a text and its class, where they are called otherwise.
 
-    Raises ValueError naming the line of an empty label, and where a column is missing.
+    Raises ValueError naming the line of an empty text or label, and where a column is missing.
     """
     path, found = Path(path), []
     for line, (text, label) in _rows(path, _named(columns, (_TEXT, _CLASS), "a text and its class")):
-        if not label.strip():
-            raise ValueError(f"{path}, line {line}: the label is empty; fill it in or remove the line")
+        if not (text.strip() and label.strip()):
+            empty = "label" if text.strip() else "text"
+            raise ValueError(f"{path}, line {line}: the {empty} is empty; fill it in or remove the line")
         found.append(Labelled(text, label.strip()))
     return _some(found, path, "labelled text")
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from cenote.encode.cache import Encodings
 
 
+DECIDES = "ndcg_at_10"
+"""The measure of questions that decides, unless another is named."""
+
+
 class Base(Measurable, Stored, Protocol):
     """What `compare` asks of a collection beside what `measure` asks."""
 
@@ -49,7 +53,7 @@ def compare(
     margin: float = 0.01,
     keep: Literal["best"] | None = None,
     out: str | Path | None = None,
-    measure: str = "ndcg_at_10",
+    measure: str = DECIDES,
     seed: int = 0,
     progress: Told | None = None,
     cache: Encodings | None = None,
@@ -88,6 +92,10 @@ def compare(
 
         if text_column is not None:
             raise ValueError("text_column is of documents; of pairs and labels, name all columns with columns")
+        of_documents = {"queries": queries, "qrels": qrels, "questions": questions, "keep": keep, "runs": runs}
+        of_documents["measure"] = None if measure == DECIDES else measure
+        if named := [name for name, value in of_documents.items() if value is not None]:
+            raise ValueError(f"{named[0]} is of documents, and pairs and labels have none; leave it out")
         asked = (
             pairs_task(pairs, split, columns) if pairs is not None else classes_task(str(labels), split, seed, columns)
         )

@@ -106,7 +106,8 @@ def _file(place: str | Path, split: str | None) -> Path:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     found, wanted = splits_of(place), split or split_of(place)
     if wanted not in found:
-        raise ValueError(f"{place} has no split {wanted}; it has {', '.join(found)}")
+        has = f"it has {', '.join(found)}"
+        raise ValueError(f"{place} has no split {wanted}, which is a file with that word in its name beside it; {has}")
     return found[wanted]
 
 
