@@ -26,6 +26,8 @@ REDUCTIONS: dict[str, tuple[Reduction, Reduction]] = {
     "max": (lambda x, _: ragged.Extreme.of(x, *PLACES), lambda x, _: x.amax(0)),
     "min": (lambda x, _: ragged.Extreme.of(x, *PLACES, -1), lambda x, _: x.amin(0)),
     "logsumexp": (lambda x, _: ragged.LogSumExp.of(x, *PLACES), lambda x, _: x.logsumexp(0)),
+    "logsumexp, sharper": (lambda x, _: ragged.LogSumExp.of(x, *PLACES, 2.5), lambda x, _: (2.5 * x).logsumexp(0)),
+    "logsumexp, of the least": (lambda x, _: ragged.LogSumExp.of(x, *PLACES, -2), lambda x, _: (-2 * x).logsumexp(0)),
     "softmean of itself": (
         lambda x, _: ragged.SoftMean.of(x, None, *PLACES),
         lambda x, _: (x.softmax(0) * x).sum(0),
@@ -81,6 +83,17 @@ def test_an_extreme_is_no_number_where_a_token_is_none(sign: int, tokens: int) -
         found = ragged.Extreme.of(x, *ragged.all_of(torch.tensor([0, tokens]), tokens), sign)[0]
         assert found.isnan().tolist() == [False, True, False]
         assert found[2] == torch.inf
+
+
+@pytest.mark.parametrize("r", [1.0, 10.0, -3.0])
+def test_powers_are_summed_along_rows_too(r: float) -> None:
+    x = X.clone().requires_grad_()
+    exact = X.double().requires_grad_()
+    out, expected = ragged.LogSumExpAlong.of(x, r), (r * exact).logsumexp(1)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-6, atol=1e-6)
+    slope = torch.linspace(-1, 2, len(out))
+    found, wanted = torch.autograd.grad(out, x, slope), torch.autograd.grad(expected, exact, slope.double())
+    torch.testing.assert_close(found[0].double(), wanted[0], rtol=1e-5, atol=1e-5)
 
 
 def test_a_softmax_of_segments_is_that_of_each_alone_with_its_gradient() -> None:

@@ -207,7 +207,7 @@ def test_a_share_never_leaves_its_interval_and_always_has_a_slope() -> None:
 @pytest.mark.parametrize("module", [ExpAdaPool(2, out_size=(3, 4), beta=0.3), AdaUnPool((2, 2))])
 def test_a_configuration_builds_it_again(module: nn.Module) -> None:
     config = json.loads(json.dumps(registry.config(module)))
-    again = registry.make(config.pop("word"), ("window",), **config).double()
+    again = registry.build(config).double()
     given = at(0.4)(MAP, return_weights=True) if isinstance(module, AdaUnPool) else (MAP,)
     assert torch.equal(again(*given), module.double()(*given))
 

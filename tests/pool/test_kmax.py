@@ -52,6 +52,26 @@ def test_it_keeps_the_greatest_in_their_order_with_ties_and_rows_that_are_short(
     assert torch.equal(KMax(k)(x, mask), wanted)
 
 
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_one_look_at_every_token_finds_what_looking_again_and_again_finds(k: int) -> None:
+    x = (2 * X).round()  # with ties
+    x[0, MASK[0].nonzero()[0]] = -math.inf
+    x[~MASK] = math.nan
+    looked, again = (KMax(k)(x.to(dtype), MASK) for dtype in (torch.float32, torch.float64))
+    assert torch.equal(looked.double(), again)
+    assert not looked.isnan().any()
+    offsets = torch.tensor([0, *MASK.sum(1)]).cumsum(0)
+    assert torch.equal(KMax(k).forward_packed(x[MASK].float(), offsets), looked)
+
+
+def test_what_is_no_number_is_among_the_greatest() -> None:
+    x = X.float().clone()
+    x[:, 2, 1] = math.nan
+    kept = KMax(2)(x).view(4, 2, 5)
+    assert kept.isnan().sum((1, 2)).tolist() == [1] * 4
+    assert not kept[:, :, [0, 2, 3, 4]].isnan().any()
+
+
 def test_one_is_the_maximum_and_all_are_the_tokens() -> None:
     assert torch.equal(KMax(1)(X, MASK), Max()(X, MASK))
     assert torch.equal(KMax(7)(X), X.flatten(1))
@@ -167,9 +187,8 @@ def test_the_gradient_is_the_derivative() -> None:
 
 
 def test_configurations_build_them_again() -> None:
-    for made, kind in ((net(), "classifier"), (DynamicKMax(2, 1, 2), "window")):
-        config = json.loads(json.dumps(registry.config(made)))
-        again = registry.make(config.pop("word"), (kind,), **config)
+    for made in (net(), DynamicKMax(2, 1, 2)):
+        again = registry.build(json.loads(json.dumps(registry.config(made))))
         again.load_state_dict(made.state_dict())
         assert registry.config(again) == registry.config(made)
 

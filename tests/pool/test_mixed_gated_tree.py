@@ -183,7 +183,7 @@ def test_windows_beyond_the_border_read_what_is_there(kind: type, axes: int) -> 
 def test_a_configuration_builds_it_again(kind: type, share: Share) -> None:
     pool = made(kind, share)
     config = json.loads(json.dumps(registry.config(pool)))
-    again = registry.make(config.pop("word"), ("window",), **config).double()
+    again = registry.build(config).double()
     again.load_state_dict(pool.state_dict())
     assert torch.equal(again(MAP), pool(MAP))
 

@@ -145,7 +145,7 @@ def test_half_types_are_pooled_in_fp32() -> None:
 
 def test_a_configuration_builds_it_again() -> None:
     config = json.loads(json.dumps(registry.config(SpatialPyramid((3, 1), kind="mean"))))
-    again = registry.make(config.pop("word"), ("map",), **config)
+    again = registry.build(config)
     assert torch.equal(again(MAP), SpatialPyramid((3, 1), kind="mean")(MAP))
 
 

@@ -4,8 +4,8 @@ x (M, D) contiguous, places int64 (K,): the tokens that the rows read, ascending
 (B + 1): row b reads places[offsets[b]:offsets[b + 1]] -> (B, D), zeros for a row without tokens. What no row reads may
 be NaN, and its gradient is 0.
 
-Sums are torch's bags of embeddings, the rest is loops of numba; nothing is written but the results, since memory that
-is new to a process takes longer to get than to fill.
+Sums are torch's bags of embeddings, slopes and powers are loops of numba; nothing is written but the results, since
+memory that is new to a process takes longer to get than to fill.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -73,11 +72,9 @@ class Sum(torch.autograd.Function):
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         """Hand a row's to each of its tokens."""
         places, offsets = ctx.saved_tensors
-        rows = torch.repeat_interleave(offsets.diff(), output_size=len(places))
         if len(places) < ctx.tokens:  # what is in no row has the slope of 0 that is put behind the others
-            rows = rows.new_full((ctx.tokens,), len(slope)).index_copy(0, places, rows)
             slope = torch.cat([slope, slope.new_zeros(1, slope.shape[1])])
-        return slope.index_select(0, rows), None, None
+        return slope.index_select(0, _row_of_each(places, offsets, ctx.tokens)), None, None
 
 
 class WeightedSum(torch.autograd.Function):
@@ -142,36 +139,72 @@ class Extreme(torch.autograd.Function):
 
 
 class LogSumExp(torch.autograd.Function):
-    """log sum_n exp(x_n)."""
+    """log sum_n exp(r x_n), r not 0."""
 
     @staticmethod
-    def of(x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+    def of(x: Tensor, places: Tensor, offsets: Tensor, r: float = 1.0) -> Tensor:
         """Return (B, D)."""
-        out: Tensor = LogSumExp.apply(x, places, offsets)  # type: ignore[no-untyped-call]
+        out: Tensor = LogSumExp.apply(x, places, offsets, r)  # type: ignore[no-untyped-call]
         return out
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor, r: float) -> Tensor:
         """Add powers up, none above 1."""
         from cenote.kernels import ragged_loops
 
-        most = _extreme(x, places, offsets)
+        most = _extreme(x, places, offsets, 1 if r > 0 else -1).mul_(r)
         total = torch.empty_like(most)
-        _rows(ragged_loops.powers, places, offsets, x, most, total)
-        out = most + total.clamp_(min=1).log_()  # the greatest alone is 1
+        _rows(ragged_loops.powers, places, offsets, x, x.new_tensor(r), most, total)
+        out = most.add_(total.clamp_(min=1).log_())  # the greatest alone is 1
         ctx.save_for_backward(x, places, offsets, out)
+        ctx.r = r
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
         """Share in the proportion of the powers."""
         from cenote.kernels import ragged_loops
 
         x, places, offsets, out = ctx.saved_tensors
         of_x = torch.empty_like(x)
-        _rows(ragged_loops.power_slopes, places, offsets, x, out, slope, of_x)
-        return of_x, None, None
+        _rows(ragged_loops.power_slopes, places, offsets, x, x.new_tensor(ctx.r), out, ctx.r * slope, of_x)
+        return of_x, None, None, None
+
+
+class LogSumExpAlong(torch.autograd.Function):
+    """log sum_n exp(r x_bn), r not 0, of the rows of x (B, N), N above 0."""
+
+    @staticmethod
+    def of(x: Tensor, r: float) -> Tensor:
+        """Return (B,)."""
+        out: Tensor = LogSumExpAlong.apply(x, r)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, r: float) -> Tensor:
+        """Add powers up, none above 1."""
+        from cenote.kernels import ragged_loops
+
+        most = (x.amax(1) if r > 0 else x.amin(1)).mul_(r)
+        total = torch.empty_like(most)
+        ragged_loops.powers_along(*(one.detach().numpy() for one in (x, x.new_tensor(r), most, total)))
+        out = most.add_(total.log_())
+        ctx.save_for_backward(x, out)
+        ctx.r = r
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        """Share in the proportion of the powers."""
+        from cenote.kernels import ragged_loops
+
+        x, out = ctx.saved_tensors
+        of_x, slope = torch.empty_like(x), ctx.r * slope
+        given = (x, x.new_tensor(ctx.r), out, slope, of_x)
+        ragged_loops.power_slopes_along(*(one.detach().contiguous().numpy() for one in given))
+        return of_x, None
 
 
 class SoftMean(torch.autograd.Function):
@@ -243,6 +276,18 @@ class Softmax(torch.autograd.Function):
         return of_scores, None
 
 
+def greatest_places(x: Tensor, places: Tensor, offsets: Tensor, counts: Tensor, slots: int) -> Tensor:
+    """Return int64 (B, slots, D): where in x the counts (B,) greatest values of each row are, ascending, then zeros.
+
+    Of equal ones the first. counts: at most the tokens of the row, and at most slots.
+    """
+    from cenote.kernels import ragged_loops
+
+    out = torch.zeros(len(counts), slots, x.shape[1], dtype=torch.int64)
+    _rows(ragged_loops.greatest_places, places, offsets, x, counts, out)
+    return out
+
+
 def _bags(x: Tensor, places: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return (B, D): the sums of the rows, of each token times its weight (K,) with them."""
     if not len(places):
@@ -251,22 +296,28 @@ def _bags(x: Tensor, places: Tensor, offsets: Tensor, weights: Tensor | None = N
 
 
 def _extreme(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tensor:
-    from cenote.kernels import ragged_loops
+    rows = len(offsets) - 1
+    ids = _row_of_each(places, offsets, len(x))[:, None].expand_as(x)  # so expanded, torch takes whole tokens at once
+    most = x.new_zeros(rows + 1, x.shape[1])
+    return most.scatter_reduce_(0, ids, x, "amax" if sign > 0 else "amin", include_self=False)[:rows]
 
-    most = x.new_empty(len(offsets) - 1, x.shape[1])
-    _rows(ragged_loops.greatest, places, offsets, x, np.float32(sign), most)
-    return most
+
+def _row_of_each(places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
+    """Return int64 (M,): the row that reads a token, B for one that none reads."""
+    bounds = offsets.numpy()
+    rows = np.arange(len(bounds) - 1).repeat(bounds[1:] - bounds[:-1])
+    if len(rows) == tokens:
+        return torch.from_numpy(rows)
+    ids = np.full(tokens, len(bounds) - 1)
+    ids[places.numpy()] = rows
+    return torch.from_numpy(ids)
 
 
-def _rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor | np.float32) -> None:
+def _rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor) -> None:
     """Call a loop for all rows, in parts of them where there are many numbers; given first is what is as wide as x."""
-    arrays = [_array(one) if isinstance(one, Tensor) else one for one in (places, offsets, *given)]
+    arrays = [one.detach().contiguous().numpy() for one in (places, offsets, *given)]
     rows, numbers = len(offsets) - 1, arrays[0].size * arrays[2].shape[-1]
     if numbers < _SHARED_FROM:
         loop(*arrays, 0, rows)
         return
     over_ranges(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // (2 * numbers))
-
-
-def _array(one: Tensor) -> NDArray[Any]:
-    return one.detach().contiguous().numpy()  # type: ignore[no-any-return]

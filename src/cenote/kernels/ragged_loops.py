@@ -36,37 +36,6 @@ def exp(x: np.float32) -> np.float32:
 
 
 @compiled_sums
-def greatest(places: Int64, offsets: Int64, x: Float32, sign: np.float32, out: Float32, first: int, last: int) -> None:
-    """Write to out (B, D) the greatest of sign x times sign: the least where it is -1."""
-    width = x.shape[1]
-    total = np.empty(width, np.float32)
-    for b in range(first, last):
-        start, stop, most = offsets[b], offsets[b + 1], out[b]
-        if start == stop:
-            most[:] = _ZERO
-            continue
-        for j in range(width):
-            most[j] = sign * x[places[start], j]
-            total[j] = most[j]
-        for n in range(start + 1, stop, 4):  # behind the end the last token is read again
-            a, b1 = places[n], places[min(n + 1, stop - 1)]
-            c, d = places[min(n + 2, stop - 1)], places[min(n + 3, stop - 1)]
-            for j in range(width):
-                p, q, r, s, m = sign * x[a, j], sign * x[b1, j], sign * x[c, j], sign * x[d, j], most[j]
-                total[j] += (p + q) + (r + s)  # comparisons lose what is no number, sums do not
-                p = p if p > q else q
-                r = r if r > s else s
-                p = p if p > r else r
-                most[j] = m if m > p else p
-        for j in range(width):
-            most[j] *= sign
-            if not np.isfinite(total[j]):
-                for n in range(start, stop):
-                    if np.isnan(x[places[n], j]):
-                        most[j] = x[places[n], j]
-
-
-@compiled_sums
 def shared_by_reaching(
     places: Int64, offsets: Int64, x: Float32, most: Float32, slope: Float32, out: Float32, first: int, last: int
 ) -> None:
@@ -116,29 +85,62 @@ def products(places: Int64, offsets: Int64, x: Float32, slope: Float32, out: Flo
 
 
 @compiled_sums
-def powers(places: Int64, offsets: Int64, x: Float32, most: Float32, total: Float32, first: int, last: int) -> None:
-    """Write to total (B, D) the sum of e^(x - most), most (B, D)."""
+def powers(
+    places: Int64, offsets: Int64, x: Float32, r: Float32, most: Float32, total: Float32, first: int, last: int
+) -> None:
+    """Write to total (B, D) the sum of e^(r x - most), r (), most (B, D)."""
+    factor = r[()]
     for b in range(first, last):
         top, sums = most[b], total[b]
         sums[:] = _ZERO
         for n in range(offsets[b], offsets[b + 1]):
             token = x[places[n]]
             for j in range(x.shape[1]):
-                sums[j] += exp(token[j] - top[j])
+                sums[j] += exp(factor * token[j] - top[j])
 
 
 @compiled_sums
 def power_slopes(
-    places: Int64, offsets: Int64, x: Float32, level: Float32, slope: Float32, out: Float32, first: int, last: int
+    places: Int64,
+    offsets: Int64,
+    x: Float32,
+    r: Float32,
+    level: Float32,
+    slope: Float32,
+    out: Float32,
+    first: int,
+    last: int,
 ) -> None:
-    """Write to out (M, D) the slope (B, D) times e^(x - level), level (B, D)."""
+    """Write to out (M, D) the slope (B, D) times e^(r x - level), r (), level (B, D)."""
+    factor = r[()]
     for b in range(first, last):
         top, whole = level[b], slope[b]
         for n in range(offsets[b], offsets[b + 1]):
             token, slopes = x[places[n]], out[places[n]]
             for j in range(x.shape[1]):
-                slopes[j] = whole[j] * exp(token[j] - top[j])
+                slopes[j] = whole[j] * exp(factor * token[j] - top[j])
     _clear(places, offsets, out, first, last)
+
+
+@compiled_sums
+def powers_along(x: Float32, r: Float32, most: Float32, total: Float32) -> None:
+    """Write to total (B,) the sum of e^(r x - most) over the rows of x (B, N), r (), most (B,)."""
+    factor = r[()]
+    for b in range(len(x)):
+        row, top, sums = x[b], most[b], _ZERO
+        for n in range(x.shape[1]):
+            sums += exp(factor * row[n] - top)
+        total[b] = sums
+
+
+@compiled_sums
+def power_slopes_along(x: Float32, r: Float32, level: Float32, slope: Float32, out: Float32) -> None:
+    """Write to out (B, N) the slope (B,) times e^(r x - level), r (), level (B,)."""
+    factor = r[()]
+    for b in range(len(x)):
+        row, slopes, top, whole = x[b], out[b], level[b], slope[b]
+        for n in range(x.shape[1]):
+            slopes[n] = whole * exp(factor * row[n] - top)
 
 
 @compiled_sums
@@ -244,6 +246,45 @@ def softmax_slopes(
                 mean += weights[n, j] * slope[n, j]
             for n in range(start, stop):
                 out[n, j] = weights[n, j] * (slope[n, j] - mean)
+
+
+@compiled_sums
+def greatest_places(
+    places: Int64, offsets: Int64, x: Float32, counts: Int64, out: Int64, first: int, last: int
+) -> None:
+    """Write to out (B, K, D) the places of the counts (B,) greatest values of each row, ascending.
+
+    Of equal ones the first; what is no number is greater than any. Behind the counts nothing is written.
+    """
+    slots, width = out.shape[1], x.shape[1]
+    values, where = np.empty((slots, width), np.float32), np.empty((slots, width), np.int32)
+    value, place = np.empty(width, np.float32), np.empty(width, np.int32)
+    for b in range(first, last):
+        where[:] = -1
+        values[:] = _ZERO
+        for n in range(offsets[b], offsets[b + 1]):
+            value[:] = x[places[n]]
+            place[:] = n - offsets[b]
+            for k in range(slots):  # a value takes the slot of a less one, which looks for the next
+                at, who = values[k], where[k]
+                for j in range(width):
+                    a, v, p, q = at[j], value[j], who[j], place[j]
+                    first = q < p
+                    higher = (v > a) | (p < 0) | ((v == a) & first) | ((v != v) & ((a == a) | first))
+                    at[j] = v if higher else a
+                    value[j] = a if higher else v
+                    who[j] = q if higher else p
+                    place[j] = p if higher else q
+        for j in range(width):
+            for k in range(counts[b]):
+                found, m = where[k, j], k
+                while m > 0 and where[m - 1, j] > found:
+                    where[m, j] = where[m - 1, j]
+                    m -= 1
+                where[m, j] = found
+        for k in range(counts[b]):
+            for j in range(width):
+                out[b, k, j] = places[offsets[b] + where[k, j]]
 
 
 @compiled_sums

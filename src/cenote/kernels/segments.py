@@ -179,13 +179,18 @@ def segment_min(x: Tensor, offsets: Tensor) -> Tensor:
     return fused.Extreme.of(x, segment_ids(offsets), len(offsets) - 1, "amin")
 
 
-def masked_logsumexp(x: Tensor, mask: Tensor) -> Tensor:
-    """Return (B, D): log sum_n exp(x_nd) over the tokens of x (B, N, D) that mask (B, N) keeps, 0 where none is kept.
+def masked_logsumexp(x: Tensor, mask: Tensor, r: float = 1.0) -> Tensor:
+    """Return (B, D): log sum_n exp(r x_nd) over the tokens of x (B, N, D) that mask (B, N) keeps, 0 where none is kept.
 
-    What the mask leaves out may be NaN.
+    What the mask leaves out may be NaN; r is not 0.
     """
+    by_channel = x.transpose(1, 2)
+    if x.shape[1] and ragged.fits(by_channel) and bool(mask.all()):
+        return ragged.LogSumExpAlong.of(by_channel.flatten(0, 1), r).view(len(x), x.shape[2])
     x = x.flatten(0, 1)
-    return ragged.LogSumExp.of(x, *ragged.kept(mask)) if ragged.fits(x) else fused.LogSumExp.of(x, *_told(mask))
+    if ragged.fits(x):
+        return ragged.LogSumExp.of(x, *ragged.kept(mask), r)
+    return fused.LogSumExp.of(r * x, *_told(mask))
 
 
 def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
@@ -197,11 +202,11 @@ def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
     return torch.where(mask, x, x.new_zeros(()).expand_as(some).masked_fill(some, -float("inf")))
 
 
-def segment_logsumexp(x: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, D): log sum exp of each segment per channel, 0 for an empty one."""
+def segment_logsumexp(x: Tensor, offsets: Tensor, r: float = 1.0) -> Tensor:
+    """Return (B, D): log sum_n exp(r x_nd) of each segment per channel, 0 for an empty one; r is not 0."""
     if ragged.fits(x):
-        return ragged.LogSumExp.of(x, *ragged.all_of(offsets, len(x)))
-    return fused.LogSumExp.of(x, segment_ids(offsets), len(offsets) - 1)
+        return ragged.LogSumExp.of(x, *ragged.all_of(offsets, len(x)), r)
+    return fused.LogSumExp.of(r * x, segment_ids(offsets), len(offsets) - 1)
 
 
 def first_kept(x: Tensor, mask: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cenote.kernels import ragged
 from cenote.kernels.segments import unpacked
 from cenote.pool.base import Empty, Pooler
 
 _LOOKED_FOR = 16
-"""Up to so many slots the greatest value is looked for again and again, beyond them the tokens are sorted: the same
-places, at 3 ms a slot against 110 ms for 64 rows of 128 tokens of width 384."""
+"""Up to so many slots the tokens are gone through slot by slot, beyond them they are sorted: the same places, at 1 to 3
+ms a slot against 110 ms for 64 rows of 128 tokens of width 384."""
 
 
 class KMax(Pooler):
@@ -43,8 +44,10 @@ class KMax(Pooler):
         return k_greatest(x, mask, mask.sum(1).clamp(max=self.k), self.k).flatten(1)
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Return the greatest values of each segment, laid out as rows to be sorted together."""
-        return self.padded(*unpacked(x, offsets))
+        """Return the greatest values of each segment."""
+        if not _looked_for(x, self.k):
+            return self.padded(*unpacked(x, offsets))
+        return _picked(x, *ragged.all_of(offsets, len(x)), offsets.diff().clamp(max=self.k), self.k).flatten(1)
 
 
 def k_greatest(x: Tensor, mask: Tensor, counts: Tensor, slots: int) -> Tensor:
@@ -52,12 +55,29 @@ def k_greatest(x: Tensor, mask: Tensor, counts: Tensor, slots: int) -> Tensor:
 
     counts (B,): at most the kept tokens of the row, and at most slots.
     """
+    if _looked_for(x, slots):
+        return _picked(x.flatten(0, 1), *ragged.kept(mask), counts, slots)
     more = max(slots - x.shape[1], 0)
     x, kept = F.pad(x, (0, 0, 0, more)), F.pad(mask, (0, more), value=False)
-    order = _greatest_first(torch.where(kept[:, :, None], x.detach(), -float("inf")), slots)
+    above = x.detach().clamp(min=torch.finfo(x.dtype).min)  # what is kept goes before what is not
+    order = _greatest_first(torch.where(kept[:, :, None], above, -float("inf")), slots)
     left_out = (torch.arange(slots, device=x.device) >= counts[:, None])[:, :, None]
     places = order.masked_fill(left_out, x.shape[1]).sort(1).values  # what is left out goes behind
     return x.gather(1, places.clamp(max=x.shape[1] - 1)).masked_fill(left_out, 0)
+
+
+def _looked_for(x: Tensor, slots: int) -> bool:
+    """Whether one look at every token is enough."""
+    return slots <= _LOOKED_FOR and ragged.fits(x)
+
+
+def _picked(x: Tensor, places: Tensor, offsets: Tensor, counts: Tensor, slots: int) -> Tensor:
+    """Return (B, slots, D) as `k_greatest` does, of rows that lie as in `kernels.ragged`."""
+    found = ragged.greatest_places(x.detach(), places, offsets, counts, slots)
+    left_out = (torch.arange(slots) >= counts[:, None])[:, :, None]
+    if not len(x):
+        return x.new_zeros(found.shape)
+    return x.gather(0, found.flatten(0, 1)).view(found.shape).masked_fill(left_out, 0)
 
 
 def _greatest_first(x: Tensor, slots: int) -> Tensor:

@@ -30,12 +30,17 @@ class LSE(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return 1/r log mean exp(r x) over the kept tokens."""
-        x = torch.where(mask[:, :, None], x, 0) if self.learn else x  # NaN times a gradient of 0 would reach r
-        return (masked_logsumexp(self.sharpness * x, mask) - _log(mask.sum(1), x)) / self.sharpness
+        if self.learn:
+            x = self.sharpness * torch.where(mask[:, :, None], x, 0)  # NaN times a gradient of 0 would reach r
+        log_sum = masked_logsumexp(x, mask, 1.0 if self.learn else self.r)
+        return (log_sum - _log(mask.sum(1), x)) / self.sharpness
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return 1/r log mean exp(r x) of each segment."""
-        return (segment_logsumexp(self.sharpness * x, offsets) - _log(offsets.diff(), x)) / self.sharpness
+        log_sum = (
+            segment_logsumexp(self.sharpness * x, offsets) if self.learn else segment_logsumexp(x, offsets, self.r)
+        )
+        return (log_sum - _log(offsets.diff(), x)) / self.sharpness
 
 
 def _log(counts: Tensor, x: Tensor) -> Tensor:
