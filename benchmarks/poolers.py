@@ -30,7 +30,8 @@ NOTE = (
     "rows; *with gradients* is the time of the vectors and of the gradients of their sum in the tokens and in the "
     "weights; ratios are against the mean. A peer stands behind what computes the same here, and *of cenote's* says "
     "how many times as long it takes: above 1 cenote is ahead. Peers without a mask pool what the mask leaves out "
-    "too; what takes more than half a second is timed once. Of rows of 2,048 tokens three networks that take many "
+    "too; of packed rows torch_geometric is told the row of every token beforehand, cenote where rows start, which it "
+    "checks; what takes more than half a second is timed once. Of rows of 2,048 tokens three networks that take many "
     "seconds are left out: lp, latentattention and classtoken."
 )
 STATES = ((32, 128, 384), (8, 2048, 768))
