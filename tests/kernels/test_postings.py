@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cenote.kernels.postings import (
-    add_products,
-    add_saturated,
     append,
     count_live,
+    greatest,
     invert,
     numbered,
+    score_rows,
+    seek,
     tallied,
-    values_at,
 )
 
 DIM = 9
@@ -49,46 +49,47 @@ def test_inverting_transposes_and_keeps_rows_ascending(rows: int, seed: int) -> 
 
 @settings(max_examples=40, deadline=None)
 @given(rows=st.integers(1, 20), seed=st.integers(0, 999))
-def test_adding_the_lists_of_a_query_is_the_product_with_every_row(rows: int, seed: int) -> None:
+def test_rows_score_their_product_with_the_query(rows: int, seed: int) -> None:
     dense, query = drawn(rows, seed), drawn(1, seed + 1)[0]
-    lists = np.flatnonzero(query)
-    scores = np.zeros(rows, np.float32)
-    add_products(scores, *invert(*compressed(dense), DIM), lists, query[lists])
-    assert scores.tolist() == (dense @ query).tolist()
+    lists, wanted = np.flatnonzero(query), np.random.default_rng(seed).permutation(rows)
+    scores = score_rows((*invert(*compressed(dense), DIM), None), lists, query[lists], wanted)
+    assert scores.tolist() == (dense @ query)[wanted].tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
 def test_a_saturated_term_is_weight_times_tf_over_tf_plus_norm(dtype: type[np.generic]) -> None:
     starts, rows, counts = np.array([0, 1, 3]), np.array([4, 0, 2], np.int32), np.array([1, 3, 200], dtype)
     norms = np.array([0.5, 9, 1.5, 9, 2.5], np.float32)
-    scores = np.full(5, 10, np.float32)
-    add_saturated(scores, starts, rows, counts, norms, np.array([0, 1]), np.array([2, 1.75], np.float32))
-    expected = np.array([10 + 1.75 * 3 / 3.5, 10, 10 + 1.75 * 200 / 201.5, 10, 10 + 2 * 1 / 3.5])
+    weights = np.array([2, 1.75], np.float32)
+    scores = score_rows((starts, rows, counts, norms), np.array([0, 1]), weights, np.arange(5))
+    expected = np.array([1.75 * 3 / 3.5, 0, 1.75 * 200 / 201.5, 0, 2 * 1 / 3.5])
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
 def test_a_row_that_is_not_there_is_passed_over() -> None:
-    starts, rows, values = np.array([0, 3]), np.array([-1, 1, 9], np.int32), np.ones(3, np.float32)
-    scores = np.zeros(2, np.float32)
-    add_products(scores, starts, rows, values, np.array([0]), np.ones(1, np.float32))
-    add_saturated(scores, starts, rows, values, np.ones(2, np.float32), np.array([0]), np.ones(1, np.float32))
-    assert scores.tolist() == [0, 1.5]
-    assert count_live(rows, np.ones(2, np.bool_)) == 1
+    rows = np.array([-1, 1, 9], np.int32)
+    assert count_live(np.array([0, 3]), rows, np.array([0]), np.ones(2, np.bool_)).tolist() == [1]
 
 
-def test_no_lists_add_nothing() -> None:
-    scores, none = np.ones(3, np.float32), np.zeros(0, np.int64)
-    add_products(scores, *invert(*compressed(drawn(3, 1)), DIM), none, np.zeros(0, np.float32))
-    assert scores.tolist() == [1, 1, 1]
+def test_no_lists_score_nothing() -> None:
+    part = (*invert(*compressed(drawn(3, 1)), DIM), None)
+    assert score_rows(part, np.zeros(0, np.int64), np.zeros(0, np.float32), np.arange(3)).tolist() == [0, 0, 0]
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.integers(1, 20), seed=st.integers(0, 999))
-def test_values_at_rows_are_those_of_the_matrix(rows: int, seed: int) -> None:
-    dense = drawn(rows, seed)
-    wanted = np.random.default_rng(seed).permutation(rows)
-    found = values_at(*invert(*compressed(dense), DIM), np.array([3, 0, 8]), wanted)
-    np.testing.assert_array_equal(found, dense[wanted][:, [3, 0, 8]])
+@given(rows=st.lists(st.integers(0, 50), min_size=1, max_size=30, unique=True), row=st.integers(0, 60))
+def test_seeking_finds_the_last_place_that_is_not_behind_the_row(rows: list[int], row: int) -> None:
+    places = np.searchsorted(np.sort(rows), row, side="right") - 1
+    assert seek(np.sort(rows).astype(np.int32), 0, len(rows), row) == max(0, places)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(0, 20), seed=st.integers(0, 999))
+def test_the_greatest_of_a_list_is_that_of_its_column(rows: int, seed: int) -> None:
+    dense = -drawn(rows, seed)
+    starts, _, values = invert(*compressed(dense), DIM)
+    found = greatest(starts, values, np.arange(DIM))
+    assert found.tolist() == abs(dense).max(axis=0, initial=0).tolist()
 
 
 @settings(max_examples=40, deadline=None)
@@ -134,4 +135,7 @@ def test_tallies_are_counts(rows: list[list[int]]) -> None:
 @given(st.lists(st.integers(0, 9), max_size=30), st.lists(st.booleans(), min_size=10, max_size=10))
 @settings(deadline=None)
 def test_live_postings_are_those_that_point_at_live_rows(rows: list[int], live: list[bool]) -> None:
-    assert count_live(np.array(rows, np.int32), np.array(live, np.bool_)) == sum(live[row] for row in rows)
+    cut = len(rows) // 2
+    starts, listed = np.array([0, cut, len(rows)], np.int64), np.array(rows, np.int32)
+    expected = [sum(live[row] for row in part) for part in (rows[cut:], rows[:cut])]
+    assert count_live(starts, listed, np.array([1, 0]), np.array(live, np.bool_)).tolist() == expected

@@ -25,7 +25,7 @@ from cenote.errors import CorruptIndex
 from cenote.index import store
 from cenote.index.base import Index, checked_k, checked_keep
 from cenote.kernels import postings, threads
-from cenote.kernels.topk import TopK
+from cenote.kernels.maxscore import best_rows
 
 Part: TypeAlias = dict[str, NDArray[Any]]
 _ARRAYS = ("words", "starts", "rows", "values", "lengths")
@@ -60,6 +60,7 @@ class Sparse(Index):
         self._parts = list(parts)
         self._starts = np.cumsum([0] + [len(part["lengths"]) for part in parts], dtype=np.int64)
         self._folders = list(folders)
+        self._highest: dict[int, Float32] = {}
         self._living: Bool | None = None
         self._told: Known | None = None
 
@@ -112,32 +113,43 @@ class Sparse(Index):
     def search(self, queries: arrays.Sparse, k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query, of those that score above 0; see `Index.search`."""
         k, x = checked_k(k), _checked(queries, "queries", self.dim)
-        kept = None if keep is None else checked_keep(keep, len(self))
-        found: list[list[_Some]] = [[] for _ in range(len(x))]
+        kept = np.ones(0, np.bool_) if keep is None else checked_keep(keep, len(self))
+        asked = [(first, len(part["lengths"]), self._asked(part, first, x)) for part, first in self._numbered()]
+        # full from the start of places that only a score above 0 takes
+        best, held = np.zeros((len(x), k), np.float32), np.full((len(x), k), -1, np.int64)
 
         def run(start: int, stop: int) -> None:
-            for part, first in self._numbered():
-                scores = np.empty(len(part["lengths"]), np.float32)
-                marked = None if kept is None else kept[first : first + len(scores)]
-                for query in range(start, stop):
-                    asked = self._asked(part, first, *_row(x, query))
-                    found[query].append(asked.best(scores, first, k, marked))
+            mine = slice(start, stop)
+            for first, rows, (part, indptr, *query) in asked:
+                some = kept[first : first + rows]
+                best_rows(best[mine], held[mine], first, part, rows, indptr[start : stop + 1], *query, some)
 
         threads.over_ranges(run, len(x))
-        ids, scores = np.full((len(x), k), -1, np.int64), np.full((len(x), k), -np.inf, np.float32)
-        for query, pieces in enumerate(found):
-            rows = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in pieces)])
-            values = np.concatenate([np.zeros(0, np.float32), *(values for _, values in pieces)])
-            order = np.lexsort((rows, -values))[:k]
-            ids[query, : len(order)], scores[query, : len(order)] = rows[order], values[order]
+        order = np.lexsort((held, -best), axis=1)
+        each = np.arange(len(x))[:, None]
+        ids, scores = held[each, order], best[each, order]
+        scores[ids < 0] = -np.inf
         return Hits(ids, scores, (ids >= 0).sum(axis=1))
 
-    def _asked(self, part: Part, first: int, words: Int64, weights: Float32) -> _Asked:
+    def _asked(self, part: Part, first: int, x: arrays.Sparse) -> _Asked:
+        words = x.indices.astype(np.int64)
         lists, known = _lists(part["words"], words)
-        if self.saturation is None:
-            return _Asked(part, lists, weights[known], None)
-        idf = self._statistics.idf(words[known])
-        return _Asked(part, lists, weights[known] * idf, self._statistics.norms[first])
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])[x.indptr]
+        weights, heights, norms = x.values[known], self._heights(part, lists), None
+        bounds = abs(weights) * heights
+        if self.saturation is not None and len(part["lengths"]):
+            weights, norms = weights * self._statistics.idf(words[known]), self._statistics.norms[first]
+            bounds = abs(weights) * (heights / (heights + norms.min()))
+        told = (part["starts"], part["rows"], part["values"], norms)
+        return _Asked(told, indptr, lists, weights, bounds)
+
+    def _heights(self, part: Part, lists: Int64) -> Float32:
+        """The greatest magnitudes in lists of a part, each found when it is first asked for."""
+        known = self._highest.setdefault(id(part), np.full(len(part["words"]), np.nan, np.float32))
+        new = lists[np.isnan(known[lists])]
+        if len(new):
+            known[new] = postings.greatest(part["starts"], part["values"], new)
+        return known[lists]
 
     def score(self, queries: arrays.Sparse, ids: Int64) -> Float32:
         """Return the scores of rows ids (q, c), 0 for a row that shares no word; id -1 gives -inf.
@@ -152,9 +164,14 @@ class Sparse(Index):
         out = np.where(ids >= 0, np.float32(0), np.float32(-np.inf))
         for part, first in self._numbered():
             inside = (ids >= first) & (ids < first + len(part["lengths"]))
+            if not inside.any():
+                continue
+            asked = self._asked(part, first, x)
             for query in np.flatnonzero(inside.any(axis=1)):
+                mine = slice(asked.indptr[query], asked.indptr[query + 1])
                 wanted = ids[query, inside[query]] - first
-                out[query, inside[query]] = self._asked(part, first, *_row(x, int(query))).at(wanted)
+                scores = postings.score_rows(asked.part, asked.lists[mine], asked.weights[mine], wanted)
+                out[query, inside[query]] = scores
         return out
 
     def save(self, folder: str | Path) -> None:
@@ -224,53 +241,14 @@ class Sparse(Index):
         return [(part, int(first)) for part, first in zip(self._parts, self._starts, strict=False)]
 
 
-_Some: TypeAlias = tuple[Int64, Float32]
-"""Rows of a part and their scores."""
+class _Asked(NamedTuple):
+    """The words of queries that a part has: their lists and weights, and bounds of the magnitudes of their terms."""
 
-
-@dataclass(frozen=True)
-class _Asked:
-    """The words of a query that a part has: their lists and weights; under a saturation the norms of its rows."""
-
-    part: Part
+    part: postings.Part
+    indptr: Int64
     lists: Int64
     weights: Float32
-    norms: Float32 | None
-
-    def _postings(self) -> tuple[NDArray[Any], ...]:
-        return self.part["starts"], self.part["rows"], self.part["values"]
-
-    def add(self, scores: Float32) -> None:
-        """Add every posting to the scores of its row."""
-        if self.norms is None:
-            postings.add_products(scores, *self._postings(), self.lists, self.weights)
-        else:
-            postings.add_saturated(scores, *self._postings(), self.norms, self.lists, self.weights)
-
-    def best(self, scores: Float32, first: int, k: int, keep: Bool | None) -> _Some:
-        """Return the best rows of a part that score above 0, numbered from `first`; `scores` is room to write to."""
-        scores[:] = 0
-        self.add(scores)
-        top = TopK(1, min(k, max(1, len(scores))))
-        # full from the start of places that only a score above 0 takes
-        top.scores[:], top.counts[:] = 0, top.scores.shape[1]
-        top.push(scores[None], first, keep)
-        hits = top.hits()
-        real = hits.ids[0] >= 0
-        return hits.ids[0, real], hits.scores[0, real]
-
-    def at(self, rows: Int64) -> Float32:
-        """Return the scores of rows, to the last bit those that `add` makes."""
-        found = postings.values_at(*self._postings(), self.lists, rows)
-        if self.norms is None:
-            found = self.weights * found
-        else:
-            below = found + self.norms[rows][:, None]
-            found = np.divide(self.weights * found, below, out=np.zeros_like(found), where=found > 0)
-        total = np.zeros(len(rows), np.float32)
-        for column in found.T:
-            total += column
-        return total
+    bounds: Float32
 
 
 class _Statistics:
@@ -296,7 +274,8 @@ class _Statistics:
         self.mean = self._counted() if told is None else told.mean
         k1, b = saturation.k1, saturation.b
         self.norms = {
-            first: (k1 * (1 - b + b / self.mean * part["lengths"])).astype(np.float32)
+            # above 0 even where k1 is: a count of 0 over a norm of 0 would be no number
+            first: np.maximum(k1 * (1 - b + b / self.mean * part["lengths"]), 1e-30).astype(np.float32)
             for first, part in zip(firsts, parts, strict=True)
         }
 
@@ -311,26 +290,25 @@ class _Statistics:
 
     def idf(self, words: Int64) -> Float32:
         """Return ln(1 + (N − df + 0.5) / (df + 0.5)) of each word."""
-        return np.array([self._of(word) for word in words.tolist()], np.float32)
+        asked = words.tolist()
+        new = np.array([word for word in dict.fromkeys(asked) if word not in self._idf], np.int64)
+        if len(new):
+            df = np.zeros(len(new), np.int64)
+            for part, alive in self._each():
+                lists, held = _lists(part["words"], new)
+                df[held] += _frequencies(part, alive, lists)
+            self._idf.update((word, self._rarity(n)) for word, n in zip(new.tolist(), df.tolist(), strict=True))
+        return np.array([self._idf[word] for word in asked], np.float32)
 
-    def _of(self, word: int) -> float:
-        if word not in self._idf:
-            df = sum(self._frequency(part, alive, word) for part, alive in self._each())
-            self._idf[word] = log1p((self.rows - df + 0.5) / (df + 0.5))
-        return self._idf[word]
-
-    @staticmethod
-    def _frequency(part: Part, alive: Bool | None, word: int) -> int:
-        lists, _ = _lists(part["words"], np.array([word], np.int64))
-        if not len(lists):
-            return 0
-        start, stop = part["starts"][lists[0]], part["starts"][lists[0] + 1]
-        return int(stop - start) if alive is None else int(postings.count_live(part["rows"][start:stop], alive))
+    def _rarity(self, df: int) -> float:
+        return log1p((self.rows - df + 0.5) / (df + 0.5))
 
 
-def _row(x: arrays.Sparse, row: int) -> tuple[Int64, Float32]:
-    part = slice(x.indptr[row], x.indptr[row + 1])
-    return x.indices[part].astype(np.int64), x.values[part]
+def _frequencies(part: Part, alive: Bool | None, lists: Int64) -> Int64:
+    """In how many rows that live the words of lists stand."""
+    if alive is not None:
+        return np.asarray(postings.count_live(part["starts"], part["rows"], lists, alive))
+    return np.asarray(part["starts"][lists + 1] - part["starts"][lists])
 
 
 def _lists(known: Int64, words: Int64) -> tuple[Int64, Bool]:
@@ -368,4 +346,5 @@ def _whole(path: Path, described: dict[str, Any], part: Part) -> Part:
     fits = fits and part["starts"][0] == 0 and part["starts"][-1] == len(part["rows"])
     if not fits or bool((np.diff(part["starts"]) < 0).any()) or bool((np.diff(part["words"]) <= 0).any()):
         raise CorruptIndex(path / store.DESCRIPTION, "its arrays do not belong together")
-    return part
+    # plain views: kernels are slow to recognise the type of mapped arrays
+    return {name: np.asarray(array) for name, array in part.items()}

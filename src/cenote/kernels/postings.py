@@ -8,7 +8,7 @@ damaged file makes too great is passed over, so that it cannot be written to.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from cenote.arrays import Float32, Int64
 from cenote.kernels.compiled import compiled
 
 Int32: TypeAlias = NDArray[np.int32]
+Part: TypeAlias = tuple[Int64, Int32, NDArray[Any], Float32 | None]
+"""The lists of some rows, as (starts, rows, values), and the norms of these rows where BM25 scores them."""
 
 
 @compiled
@@ -122,70 +124,66 @@ def append(
 
 
 @compiled
-def add_products(
-    scores: Float32, starts: Int64, rows: Int32, values: NDArray[np.generic], lists: Int64, weights: Float32
-) -> None:
-    """scores[row] += weight · value, for every posting of the lists of a query."""
-    for i in range(len(lists)):
-        weight = weights[i]
-        for j in range(starts[lists[i]], starts[lists[i] + 1]):
-            row = np.uint32(rows[j])
-            if row < len(scores):
-                scores[row] += weight * np.float32(values[j])
+def term(weight: Any, value: Any, norms: Float32 | None, row: int) -> Any:
+    """What a posting adds to the score of its row: weight · value, or of BM25 weight · tf / (tf + norm[row])."""
+    tf = np.float32(value)
+    if norms is None:
+        return weight * tf
+    return weight * tf / (tf + norms[row])
 
 
 @compiled
-def add_saturated(
-    scores: Float32,
-    starts: Int64,
-    rows: Int32,
-    counts: NDArray[np.generic],
-    norms: Float32,
-    lists: Int64,
-    weights: Float32,
-) -> None:
-    """scores[row] += weight · tf / (tf + norm[row]): the terms of BM25, for every posting of the lists of a query."""
-    for i in range(len(lists)):
-        weight = weights[i]
-        for j in range(starts[lists[i]], starts[lists[i] + 1]):
-            row = np.uint32(rows[j])
-            if row < len(scores):
-                tf = np.float32(counts[j])
-                scores[row] += weight * tf / (tf + norms[row])
+def seek(rows: Int32, low: int, length: int, row: int) -> int:
+    """Return the last place of rows[low:low + length] that holds `row` or an earlier one, low where none does.
+
+    It takes as many steps whatever it finds, so that no branch is guessed wrong, and never leaves these places.
+    """
+    while length > 1:
+        half = length >> 1
+        low += half * (rows[np.uint64(low + half)] <= row)
+        length -= half
+    return low
 
 
 @compiled
-def values_at(starts: Int64, rows: Int32, values: NDArray[np.generic], lists: Int64, wanted: Int64) -> Float32:
-    """Return (wanted, lists): the value of each wanted row in each list, 0 where it is not in it."""
-    out = np.zeros((len(wanted), len(lists)), np.float32)
+def score_rows(part: Part, lists: Int64, weights: Float32, wanted: Int64) -> Float32:
+    """Return (wanted): the sum of the terms of each wanted row, in the order of the lists of a query."""
+    starts, rows, values, norms = part
+    scores = np.zeros(len(wanted), np.float32)
     for i in range(len(lists)):
-        low, end = starts[lists[i]], starts[lists[i] + 1]
+        begin, end = starts[lists[i]], starts[lists[i] + 1]
+        low = begin
         for w in range(len(wanted)):
             if w and wanted[w] < wanted[w - 1]:
-                low = starts[lists[i]]
+                low = begin
             # in strides that double, from where the row before it was: wanted rows mostly ascend
             stride = 1
             while low + stride < end and rows[low + stride] < wanted[w]:
                 low += stride
                 stride *= 2
-            high = min(low + stride, end)
-            while low < high:
-                middle = (low + high) // 2
-                if rows[middle] < wanted[w]:
-                    low = middle + 1
-                else:
-                    high = middle
+            low = seek(rows, low, min(stride + 1, end - low), wanted[w])
             if low < end and rows[low] == wanted[w]:
-                out[w, i] = values[low]
-    return out
+                scores[w] += term(weights[i], values[low], norms, wanted[w])
+    return scores
 
 
 @compiled
-def count_live(rows: Int32, live: NDArray[np.bool_]) -> int:
-    """How many postings of one list point at live rows."""
-    total = 0
-    for j in range(len(rows)):
-        row = np.uint32(rows[j])
-        if row < len(live) and live[row]:
-            total += 1
-    return total
+def count_live(starts: Int64, rows: Int32, lists: Int64, live: NDArray[np.bool_]) -> Int64:
+    """Return (lists): how many postings of each list point at live rows."""
+    totals = np.zeros(len(lists), np.int64)
+    for i in range(len(lists)):
+        for j in range(starts[lists[i]], starts[lists[i] + 1]):
+            row = np.uint32(rows[j])
+            if row < len(live) and live[row]:
+                totals[i] += 1
+    return totals
+
+
+@compiled
+def greatest(starts: Int64, values: NDArray[np.generic], lists: Int64) -> Float32:
+    """Return (lists): the greatest magnitude of the values of each list, 0 for an empty one."""
+    found = np.zeros(len(lists), np.float32)
+    for i in range(len(lists)):
+        for j in range(starts[lists[i]], starts[lists[i] + 1]):
+            found[i] = max(found[i], abs(np.float32(values[j])))
+    return found

@@ -68,20 +68,26 @@ def _push(scores: Float32, first: int, keep: Bool, best: Float32, ids: Int64, co
                         break
                 heap[at], held[at] = score, first + j
                 continue
-            at = 0
-            while True:  # sift down from the root that falls out
-                child = 2 * at + 1
-                if child >= k:
-                    break
-                other = child + 1
-                if other < k and (
-                    heap[other] < heap[child] or (heap[other] == heap[child] and held[other] > held[child])
-                ):
-                    child = other
-                if heap[child] < score or (heap[child] == score and held[child] > first + j):
-                    heap[at], held[at] = heap[child], held[child]
-                    at = child
-                else:
-                    break
-            heap[at], held[at] = score, first + j
+            replace(heap, held, score, first + j)
         counts[query] = count
+
+
+@compiled
+def replace(heap: Float32, held: Int64, score: float, row: int) -> None:
+    """Put a score and its row into a full heap (k) in place of the worst, its root."""
+    at = 0
+    while True:  # sift down from the root that falls out
+        child = 2 * at + 1
+        if child >= len(heap):
+            break
+        other = child + 1
+        if other < len(heap) and (
+            heap[other] < heap[child] or (heap[other] == heap[child] and held[other] > held[child])
+        ):
+            child = other
+        if heap[child] < score or (heap[child] == score and held[child] > row):
+            heap[at], held[at] = heap[child], held[child]
+            at = child
+        else:
+            break
+    heap[at], held[at] = score, row
