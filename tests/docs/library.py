@@ -45,7 +45,9 @@ def build(folder: Path, *, docstrings: int, pdfs: int, most_pages: int, question
 def _pairs(file: Path, modules: list[list[Docstring]]) -> None:
     rows: list[tuple[str, str, int]] = []
     for (first, second, *_), (other, *_) in zip(modules, modules[1:] + modules[:1], strict=True):
-        rows += [(first.summary, one.body[:200], score) for one, score in ((first, 2), (second, 1), (other, 0))]
+        graded = ((first, 2), (second, 1), (other, 0))
+        # a docstring of one line has no body
+        rows += [(first.summary, (one.body or one.text)[:200], score) for one, score in graded]
     with file.open("w", newline="") as written:
         csv.writer(written).writerows([("sentence1", "sentence2", "score"), *rows])
 
