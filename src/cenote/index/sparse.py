@@ -137,15 +137,17 @@ class Sparse(Index):
         indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])[x.indptr]
         weights, heights, norms = x.values[known], self._heights(part, lists), None
         bounds = abs(weights) * heights
-        if self.saturation is not None and len(part["lengths"]):
+        if self.saturation is not None:
             weights, norms = weights * self._statistics.idf(words[known]), self._statistics.norms[first]
-            bounds = abs(weights) * (heights / (heights + norms.min()))
+            bounds = abs(weights) * (heights / (heights + self._statistics.least))
         told = (part["starts"], part["rows"], part["values"], norms)
         return _Asked(told, indptr, lists, weights, bounds)
 
     def _heights(self, part: Part, lists: Int64) -> Float32:
         """The greatest magnitudes in lists of a part, each found when it is first asked for."""
-        known = self._highest.setdefault(id(part), np.full(len(part["words"]), np.nan, np.float32))
+        known = self._highest.get(id(part))
+        if known is None:
+            known = self._highest[id(part)] = np.full(len(part["words"]), np.nan, np.float32)
         new = lists[np.isnan(known[lists])]
         if len(new):
             known[new] = postings.greatest(part["starts"], part["values"], new)
@@ -254,7 +256,7 @@ class _Asked(NamedTuple):
 class _Statistics:
     """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}.
 
-    told: what is known from elsewhere; then nothing is counted here.
+    least: the least of these norms. told: what is known from elsewhere; then nothing is counted here.
     """
 
     def __init__(
@@ -278,6 +280,7 @@ class _Statistics:
             first: np.maximum(k1 * (1 - b + b / self.mean * part["lengths"]), 1e-30).astype(np.float32)
             for first, part in zip(firsts, parts, strict=True)
         }
+        self.least = min((norms.min(initial=np.inf) for norms in self.norms.values()), default=np.float32(np.inf))
 
     def _counted(self) -> float:
         """Count the rows that live; return their mean length."""
