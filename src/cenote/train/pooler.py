@@ -31,7 +31,7 @@ class Budget:
     without a better dev score before training ends.
     """
 
-    rates: tuple[float, ...] = (3e-4, 3e-3, 3e-2)
+    rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     rounds: int = 10
     examples: int = 2048
     batch: int = 64
