@@ -2,12 +2,13 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shelf import RECIPE, rows
 
 import cenote
-from cenote.collection import Collection
+from cenote.collection import Collection, manifest
 from cenote.collection.manifest import CURRENT, HASHED_AT_OPEN
 from cenote.errors import CorruptIndex
 
@@ -153,3 +154,18 @@ def test_a_file_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("rain")
     with pytest.raises(ValueError, match=r"notes.txt is no collection"):
         cenote.open(tmp_path / "notes.txt")
+
+
+def test_the_version_before_may_be_removed_while_one_is_opened(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = copied(whole, tmp_path)
+    before, compared = min(place.glob("MANIFEST-*")), manifest._differs
+
+    def removed_meanwhile(*arguments: Any) -> str | None:
+        before.unlink(missing_ok=True)
+        return compared(*arguments)
+
+    monkeypatch.setattr(manifest, "_differs", removed_meanwhile)
+    cenote.open(place).verify()
+    assert not before.exists()
