@@ -16,22 +16,25 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     """Yield one contest as a table: rate, spread, and how many times as fast the first contestant is."""
     rows = result["rows"]
     told = list(dict.fromkeys(name for row in rows for name in row["told"]))
-    yield (
-        f"| {result['title']} | {result['unit']} a second | slowest – fastest | ratio | {' | '.join(told)}".rstrip(" |")
-        + " |"
-    )
+    head = [_cell(result["title"]), f"{result['unit']} a second", "slowest – fastest", "ratio", *told]
+    yield f"| {' | '.join(head)} |"
     yield "|---" + "|---:" * (3 + len(told)) + "|"
     for row in rows:
         rates = sorted(result["work"] / seconds for seconds in row["seconds"])
+        spread = f"{_rate(rates[0])} – {_rate(rates[-1])}" if rates[0] < rates[-1] else ""  # none of a single turn
         ratio = "" if row is rows[0] else f"{row['median'] / rows[0]['median']:.2f}×"
-        cells = [row["name"], _rate(result["work"] / row["median"]), f"{_rate(rates[0])} – {_rate(rates[-1])}", ratio]
+        cells = [_cell(row["name"]), _rate(result["work"] / row["median"]), spread, ratio]
         cells += [f"{row['told'][name]:.4g}" if name in row["told"] else "" for name in told]
         yield f"| {' | '.join(cells)} |"
     for name, why in result["missing"].items():
-        yield f"| {name} | did not run: {why} |" + " |" * (2 + len(told))
+        yield f"| {_cell(name)} | did not run: {why} |" + " |" * (2 + len(told))
     if result["note"]:
         yield ""
         yield result["note"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _rate(value: float) -> str:
