@@ -157,7 +157,7 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
     axes[0].legend(frameon=False)
     axes[-1].set(title=f"building {_COMPARED:,} documents", xlabel="seconds, of all threads")
-    axes[-1].legend(frameon=False, fontsize=8)
+    axes[-1].legend(frameon=False, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.3), columnspacing=1)
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class CenoteError(Exception):
@@ -25,6 +26,10 @@ class RecipeError(ValueError):
         shown = f"{reason}\n  {text}\n  {' ' * start}{'^' * max(1, self.end - start)}" if text else reason
         super().__init__(shown)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pass between processes with the place."""
+        return type(self), (self.reason, self.text, self.start, self.end)
+
 
 class CorruptIndex(CenoteError, ValueError):
     """A stored file is missing, truncated or altered.
@@ -33,9 +38,13 @@ class CorruptIndex(CenoteError, ValueError):
     """
 
     def __init__(self, path: str | Path, reason: str, last_good: str | None = None) -> None:
-        self.path, self.last_good = Path(path), last_good
+        self.path, self.reason, self.last_good = Path(path), reason, last_good
         hint = f"; the last good version is {last_good}" if last_good else ""
         super().__init__(f"{path} is damaged ({reason}){hint}; restore that file from a copy or index again")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pass between processes with the path."""
+        return type(self), (self.path, self.reason, self.last_good)
 
 
 class Locked(CenoteError):
@@ -48,3 +57,7 @@ class Unreadable(CenoteError):
     def __init__(self, reason: str, kind: str = "unreadable") -> None:
         self.reason, self.kind = reason, kind
         super().__init__(reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pass between processes with the kind."""
+        return type(self), (self.reason, self.kind)

@@ -48,3 +48,11 @@ def test_a_graph_is_written_for_onnxruntime(tmp_path: Path) -> None:
     assert {"model.onnx", "tokenizer.json", "config.json", "README.md"} <= {
         p.name for p in (tmp_path / "graph").iterdir()
     }
+
+
+def test_a_model_is_written_again_where_that_is_asked_for(tmp_path: Path) -> None:
+    line = ["export", "model", "wordllama | truncate 64", "--out", str(tmp_path / "new" / "model")]
+    assert main(line) == 0
+    assert main(line) == 2
+    assert main([*line, "--replace"]) == 0
+    assert Encoder(str(tmp_path / "new" / "model")).dim == 64

@@ -175,6 +175,8 @@ def test_check_says_what_is_there_before_any_work(cenote: Cenote, folder: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["docs"]
     said = cenote("check", folder, "--recipe", RECIPE)
     assert "5 documents (" in said.out
+    assert "1 document repeats the text of one before" in said.out
+    assert "1.2 KiB of index" in said.out
     assert "scan.pdf" in said.err
     assert cenote("check", folder, "--recipe", RECIPE, "--strict").code == 1
 

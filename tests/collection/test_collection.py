@@ -378,3 +378,18 @@ def test_threads_search_while_another_writes(docs: Collection) -> None:
     assert not failures
     assert answered[0]
     assert len(docs) == 60 + 24
+
+
+def test_more_is_asked_for_than_there_is(docs: Collection) -> None:
+    for passages in (False, True):
+        assert len(docs.search("bread", k=10**9, passages=passages)[0]) == len(docs)
+
+
+@pytest.mark.parametrize("name", ["a:b", "s3:x", "file:x", "~"])
+def test_a_collection_lies_where_its_relative_path_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with cenote.create(name, rows(0, 5), RECIPE) as made:
+        assert made.get(["d3"])[0].text.startswith("number 3")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -75,3 +75,12 @@ def test_whoever_is_done_first_the_order_is_that_of_reading(tmp_path: Path, monk
     with open_collection(tmp_path / "docs") as docs:
         assert docs.ids() == [f"d{n}" for n in range(45)]
         assert docs.search(rows(17, 18)[0]["text"], k=1)[0][0].id == "d17"
+
+
+def test_encoding_tells_how_far_it_is_while_it_encodes(tmp_path: Path) -> None:
+    with Writer(tmp_path / "docs") as writer:
+        build = stored(writer, 1_200)
+        told: list[int] = []
+        encoded(build._waiting(build.draft.segments[0]), build.chain, told.append)
+    assert sum(told) == 1_200
+    assert max(told) < 1_200

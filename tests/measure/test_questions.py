@@ -66,6 +66,7 @@ def test_questions_that_nothing_answers_are_left_out(tmp_path):
         ("q.jsonl", '{"_id": "a", "text": " "}', "line 1: question 'a' is empty"),
         ("q.jsonl", '{"_id": "a"}', "line 1"),
         ("q.jsonl", "{", "line 1: not JSON"),
+        ("q.jsonl", "[" * 100_000, "line 1: not JSON"),
         ("q.jsonl", '{"_id": "a", "text": "b"}\n\n{"_id": "a", "text": "c"}', "line 3: a second question"),
         ("q.tsv", "no tab here", "line 1: an id, a tab"),
     ],
@@ -81,7 +82,9 @@ def test_a_file_of_questions_that_is_wrong_names_the_line(tmp_path, name, text, 
         ("q d", "line 1: question, document and grade"),
         ("q d 1\nq d x", "line 2: the grade 'x'"),
         ("q d 1\nq d 2", "line 2: 'd' has a second grade"),
-        ("q d 1.5\nq d 1.5", "line 2: the grade '1.5'"),
+        ("q d 1.5\nq d 1", "line 1: the grade '1.5'"),
+        ("q d nan\nq d 1", "line 1: the grade 'nan'"),
+        ("q d 1" + "0" * 30, "line 1: the grade"),
     ],
 )
 def test_judgements_that_are_wrong_name_the_line(tmp_path, text, message):
@@ -122,6 +125,11 @@ def test_a_workbook_gives_what_its_csv_gives(tmp_path):
     assert load_questions(tmp_path / "q.xlsx") == load_questions(
         write(tmp_path / "q.csv", "question,document\nwhy?,a.pdf\nwho?,12\n")
     )
+
+
+def test_a_workbook_that_is_none_is_said(tmp_path):
+    with pytest.raises(ValueError, match="cannot be read as a workbook"):
+        load_questions(write(tmp_path / "q.xlsx", "question,document"))
 
 
 def test_rows_said_twice_and_blank_rows_change_nothing(tmp_path):

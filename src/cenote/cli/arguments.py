@@ -50,5 +50,5 @@ Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="Read at
 Queries = Annotated[Path | None, typer.Option("--queries", help="Questions, as BEIR or TREC files have them.")]
 Qrels = Annotated[Path | None, typer.Option("--qrels", help="Judgements, as BEIR or TREC files have them.")]
 Questions = Annotated[
-    Path | None, typer.Option("--questions", help="A spreadsheet: question, document and page or quote.")
+    Path | None, typer.Option("--questions", help="A spreadsheet with the columns question and document.")
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cenote.cli.arguments import AsJson, in_a_folder
+from cenote.cli.arguments import AsJson
 from cenote.cli.terminal import TERMINAL, result, result_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write encoder, pooling and transforms as a model that gives the vectors which the collection compares."""
-    in_a_folder(out, "--out")
     chain = _chain(source)
     leg = chain.leg
     if kind == "onnx":

@@ -62,7 +62,11 @@ class MissingDocuments(ValueError):
     def __init__(self, ids: Sequence[str]) -> None:
         self.ids = list(ids)
         shown = ", ".join(map(repr, self.ids[:10])) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
-        super().__init__(f"no document {shown} in the collection; ids are spelt as search and info print them")
+        super().__init__(f"no document {shown} in the collection; ids are spelt as a search prints them")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pass between processes with the ids."""
+        return type(self), (self.ids,)
 
 
 class Collection:

@@ -99,7 +99,9 @@ def _damaged(place: Path) -> bool:
 
 
 def _nothing_found(sources: Any, intake: Intake) -> str:
-    what = f"{sources}" if isinstance(sources, str | Path | list) and len(str(sources)) < 200 else "the sources"
+    listed = sources if isinstance(sources, list) else [sources]
+    what = ", ".join(map(str, listed)) if all(isinstance(one, str | Path) for one in listed) else ""
+    what = what if 0 < len(what) < 200 else "the sources"
     if intake.skipped:
         first = f"{intake.skipped[0].source}: {intake.skipped[0].reason}"
         return f"no document could be read from {what}: {len(intake.skipped)} skipped, the first {first}"

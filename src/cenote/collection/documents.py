@@ -215,14 +215,19 @@ def _write(folder: Path, data: Any, schema: Any) -> None:
     import lance
 
     # one file a table, so that the row id is the row number
-    lance.write_dataset(data, str(folder), schema=schema, mode="create", max_rows_per_file=2**31 - 1)
+    lance.write_dataset(data, _uri(folder), schema=schema, mode="create", max_rows_per_file=2**31 - 1)
+
+
+def _uri(folder: Path) -> str:
+    # Lance takes a relative `a:b` for a store named a, and `~` for the user's home
+    return os.path.abspath(folder)
 
 
 def _open(folder: Path) -> Any:
     import lance
 
     try:
-        return lance.dataset(str(folder))
+        return lance.dataset(_uri(folder))
     except (ValueError, OSError) as error:
         raise CorruptIndex(folder, f"it cannot be opened: {str(error).split(', /')[0]}") from None
 

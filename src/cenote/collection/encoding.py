@@ -27,7 +27,7 @@ from cenote.data.base import Document, Span
 from cenote.recipe import Chain
 
 _TEXTS = 4096
-"""Passages encoded between two reports of progress."""
+"""Passages encoded together: as many as batches of one length are made of."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,17 @@ def _group(
 
     def encode() -> None:
         nonlocal texts, finished
-        vectors.append(chain.vectors(texts, "document"))
-        told(finished)
+        done = said = 0
+
+        def progress(more: int) -> None:
+            nonlocal done, said
+            done += more
+            now = min(finished, finished * done // max(1, len(texts)))  # several legs tell of the same texts
+            told(now - said)
+            said = now
+
+        vectors.append(chain.vectors(texts, "document", progress))
+        told(finished - said)
         texts, finished = [], 0
 
     first = 0

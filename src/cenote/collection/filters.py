@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from cenote.collection.attributes import INTERNAL
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--|/\*|[A-Za-z_]\w*|[();'\"`]|.", re.DOTALL)
-_OPERATORS = frozenset((*"+-*/%<>=!|&^~", "and", "or", "not", "is", "like", "ilike", "between", "case", "when"))
-MOST_OPERATORS, MOST_BRACKETS = 400, 50
+_OPERATORS = frozenset((*"+-*/%<>=!|&^~:[", "and", "or", "not", "is", "in", "like", "ilike", "between", "case", "when"))
+MOST_OPERATORS, MOST_BRACKETS = 400, 20
 """Lance evaluates a condition by calls within calls: some 900 operators in a row end the process."""
+DOUBLING, MOST_DOUBLING = ("between", "coalesce"), 8
+"""Lance writes what stands in front of one, or in it, twice: thirty in each other are a billion terms."""
 _TYPES = {"string": "STRING", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -19,7 +21,7 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
 
     A column that is not here is NULL, and one that is narrower is cast. Raises TypeError unless the condition is a str;
     ValueError for an empty one, and for anything that ends the expression: a `;`, a comment, a bracket or quote without
-    its partner.
+    its partner; and for more operators, or more brackets in each other, than Lance can take.
     """
     if not isinstance(where, str):
         raise TypeError(f"where must be a condition in SQL, such as \"source like '%.md'\", not {where!r}")
@@ -31,13 +33,17 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
         if here.get(name) != kind
     }
     out, depth = [], 0
-    operators = 0
+    operators = doubling = 0
     for token in _TOKEN.findall(where):
         depth += (token == "(") - (token == ")")
         operators += token.lower() in _OPERATORS
+        doubling += token.strip('"`').lower() in DOUBLING
         if operators > MOST_OPERATORS or depth > MOST_BRACKETS:
             reason = f"more than {MOST_OPERATORS} operators, or than {MOST_BRACKETS} brackets in each other"
             raise ValueError(f"where holds {reason}; many values are shorter as `column in (…)`")
+        if doubling > MOST_DOUBLING:
+            names = " or ".join(DOUBLING)
+            raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
         if depth < 0 or token in (";", "--", "/*", "'", '"', "`"):
             raise ValueError(f"where={where!r} is no single condition: {token!r} ends it; balance brackets and quotes")
         name = token[1:-1] if token.startswith("`") and len(token) > 1 else token

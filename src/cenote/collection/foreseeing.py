@@ -20,7 +20,6 @@ from cenote.recipe import Chain
 _SAMPLE = 128
 _TIMED = 32
 """Passages that are encoded to learn how fast that is here."""
-_SHOWN = 5
 
 
 @dataclass
@@ -54,24 +53,6 @@ class Foreseen:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
         return asdict(self) | {"skipped_by_kind": self.skipped_by_kind}
-
-    def lines(self) -> list[str]:
-        """Return what a person reads."""
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.files.items())
-        said = [f"{self.documents:,} documents ({kinds or 'none'}), {self.characters:,} characters"]
-        if self.pages:
-            said.append(f"{self.pages:,} pages")
-        for kind, count in self.skipped_by_kind.items():
-            said.append(f"{count:,} to be skipped: {kind}")
-        if self.empty:
-            said.append(f"{self.empty:,} documents without text")
-        if self.duplicates:
-            shown = ", ".join(self.duplicates[:_SHOWN]) + (", …" if len(self.duplicates) > _SHOWN else "")
-            said.append(f"{len(self.duplicates):,} documents repeat the text of another: {shown}")
-        took = f"{self.minutes:.1f} minutes" if self.minutes >= 1 else f"{60 * self.minutes:.0f} seconds"
-        held = f"{self.index_bytes / 2**20:,.1f} MiB of index"
-        said.append(f'"{self.recipe}": about {self.tokens:,} tokens, {self.passages:,} passages, {held}, {took}')
-        return said
 
 
 def foresee(

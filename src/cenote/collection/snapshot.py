@@ -161,6 +161,7 @@ class Snapshot:
         reachable = int(self._passages[-1]) if keep is None else int(keep.sum())
         documents = int(self._documents[-1]) if marked is None else int(marked.sum())
         out: list[list[Found]] = [[] for _ in range(asked)]
+        k = min(k, max(1, reachable if every else documents))  # whatever is asked for, room is made for what there is
         ask = k if every or self._whole else min(2 * k, max(k, reachable))
         pending = np.arange(asked)
         while len(pending):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 """Raised whenever the same key would give other vectors."""
-_STEP = 2048
+_STEP = 512
 """Texts that are computed between two writes: what an interruption can lose."""
 _ASKED = 500
 """Hashes asked for in one statement: below the number of variables every sqlite takes."""
@@ -79,7 +79,7 @@ class Encodings:
         for part in _parts(list(missing), _STEP):
             some = [missing[h] for h in part]
             began = time.perf_counter()
-            found = encoder.encode(some, role, pool=list(pools))
+            found = encoder.encode(some, role, pool=list(pools), progress=progress)
             seconds = (time.perf_counter() - began) / len(part)
             tokens = encoder.lengths(some, role).tolist()
             for kept, store, vectors in zip(known, stores, found, strict=True):
@@ -87,7 +87,7 @@ class Encodings:
                 _write(store, new)
                 kept.update(new)
             if progress is not None:
-                progress(sum(repeats[h] for h in part))
+                progress(sum(repeats[h] - 1 for h in part))  # once they were told of as they were encoded
         if missing:
             self._shrink(stores)
         if pools:

@@ -218,5 +218,7 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+        raise ValueError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
+        ) from None
     return decoded(raw, path)

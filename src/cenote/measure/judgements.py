@@ -15,6 +15,9 @@ from typing import Any
 
 from cenote.measure.question import Question
 
+_MOST = 2**31
+"""Grades are below it, as trec_eval takes no more."""
+
 
 def read_judged(queries: str | Path, qrels: str | Path) -> list[Question]:
     """Return the questions that have a judgement, in the order of `queries`.
@@ -66,7 +69,7 @@ def read_queries(path: str | Path) -> dict[str, str]:
 def _json_query(path: Path, number: int, line: str) -> tuple[str, str]:
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}, line {number}: not JSON ({error}); one object a line is expected") from None
     id = row.get("_id", row.get("id")) if isinstance(row, dict) else None
     if id is None or not isinstance(row.get("text"), str):
@@ -98,20 +101,27 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
         query, document, written = cells
         grade = _grade(written)
         if grade is None:
-            if position == 0:
+            if position == 0 and not _is_number(written):
                 continue  # a header
-            raise ValueError(f"{path}, line {number}: the grade {written!r} is no whole number")
+            raise ValueError(f"{path}, line {number}: the grade {written!r} is no whole number below {_MOST:,}")
         if found.setdefault(query, {}).setdefault(document, grade) != grade:
             raise ValueError(f"{path}, line {number}: {document!r} has a second grade for question {query!r}; keep one")
     return found
 
 
 def _grade(written: str) -> int | None:
-    try:
-        value = float(written)
-    except ValueError:
+    if not _is_number(written):
         return None
-    return int(value) if value.is_integer() else None
+    value = float(written)
+    return int(value) if value.is_integer() and abs(value) < _MOST else None
+
+
+def _is_number(written: str) -> bool:
+    try:
+        float(written)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -124,4 +134,6 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8; save it as UTF-8") from None
     except (OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+        raise ValueError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
+        ) from None

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from cenote import registry
 from cenote.measure.question import Question
@@ -55,7 +56,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         yield from workbook(path) if path.suffix.lower() in (".xlsx", ".xlsm") else _text(path)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+        raise ValueError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
+        ) from None
 
 
 def _text(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -94,7 +97,7 @@ def workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise ValueError(f"{path} needs openpyxl to be read; install it, or save the sheet as csv") from None
     try:
         book: Any = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as a workbook ({error}); save the sheet as csv") from None
     for number, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
         yield number, ["" if cell is None else str(cell) for cell in cells]

@@ -186,7 +186,7 @@ class Chain:
             )
         if self.fusion is None:
             return next(iter(self.legs.values())).vectors(texts, role, progress)
-        return {name: leg.vectors(texts, role) for name, leg in self.legs.items()}
+        return {name: leg.vectors(texts, role, progress) for name, leg in self.legs.items()}
 
     def build(self, vectors: Any) -> Index:
         """Index a payload with the recipe's codecs, engines, reranks and fusion."""

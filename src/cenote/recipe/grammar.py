@@ -17,6 +17,7 @@ from typing import TypeAlias
 from cenote.errors import RecipeError
 
 MARKS = "|{}(),+="
+_DEEPEST = 30  # choices in each other: a reader that calls itself must end before the stack does
 _TOKEN = re.compile(r'\s*(?:(?P<mark>[|{}(),+=])|(?P<string>"[^"]*")|(?P<word>[^\s|{}(),+="]+))')
 
 
@@ -93,7 +94,7 @@ class _Reader:
     """One pass over the tokens; each method reads the rule of its name."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.tokens, self.at = text, _tokens(text), 0
+        self.text, self.tokens, self.at, self.depth = text, _tokens(text), 0, 0
 
     def peek(self) -> _Token | None:
         return self.tokens[self.at] if self.at < len(self.tokens) else None
@@ -150,10 +151,14 @@ class _Reader:
 
     def choice(self) -> Choice:
         opening = self.take()
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.fail(f"more than {_DEEPEST} choices stand in each other here; write them side by side", opening)
         chains = [self.alternative()]
         while self.is_mark(","):
             self.take()
             chains.append(self.alternative())
+        self.depth -= 1
         return Choice(tuple(chains), opening.start, self.close("}", opening))
 
     def alternative(self) -> Chain:

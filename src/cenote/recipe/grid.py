@@ -81,7 +81,8 @@ def _options(step: Step, text: str, train: bool) -> Iterator[Chain]:
     if isinstance(step, Stage):
         yield (step,)
     elif isinstance(step, Legs):
-        for legs in itertools.product(*([*_chains(chain, text, train)] for chain in step.chains)):
+        every = (itertools.islice(_chains(chain, text, train), MOST_RECIPES + 1) for chain in step.chains)
+        for legs in itertools.product(*every):
             yield (Legs(legs, step.start, step.end),)
     else:
         for chain in step.chains:

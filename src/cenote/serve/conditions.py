@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from cenote.collection.attributes import INTERNAL
+from cenote.collection.filters import DOUBLING, MOST_BRACKETS, MOST_DOUBLING
 
 # what texts, numbers and lists are compared by; repeat, rpad, replace and their like are left out
 FUNCTIONS = (
@@ -15,9 +16,6 @@ FUNCTIONS = (
     *("char_length", "coalesce", "contains", "date_part", "ends_with", "floor", "length", "lower", "ltrim", "nullif"),
     *("regexp_like", "regexp_match", "round", "rtrim", "starts_with", "strpos", "substr", "trim", "try_cast", "upper"),
 )
-_DOUBLING = ("between", "coalesce")
-"""Lance writes what stands in front of one, or in it, twice: thirty in each other are a billion terms."""
-_MOST_DOUBLING, _DEEPEST = 8, 20
 _KEYWORDS = (*("and", "or", "not", "in", "is", "like", "ilike", "between"), *("case", "when", "then", "else", "escape"))
 _NAME = r"(?:\"([^\"]*)\"|`([^`]*)`|([A-Za-z_]\w*))(?=\s*\()"
 _TOKEN = re.compile(rf"'(?:[^']|'')*'|{_NAME}|\"[^\"]*\"|`[^`]*`|\w+|\|\||.", re.DOTALL)
@@ -32,12 +30,12 @@ def checked(where: str) -> str:
     depth = doubling = 0
     for token in _TOKEN.finditer(where):
         depth += (token[0] == "(") - (token[0] == ")")
-        doubling += token[0].strip('"`').lower() in _DOUBLING
-        if depth > _DEEPEST:
-            raise ValueError(f"where holds more than {_DEEPEST} brackets in each other; write it flatter")
-        if doubling > _MOST_DOUBLING:
-            names = " or ".join(_DOUBLING)
-            raise ValueError(f"where holds {names} more than {_MOST_DOUBLING} times; compare with >= and <= instead")
+        doubling += token[0].strip('"`').lower() in DOUBLING
+        if depth > MOST_BRACKETS:
+            raise ValueError(f"where holds more than {MOST_BRACKETS} brackets in each other; write it flatter")
+        if doubling > MOST_DOUBLING:
+            names = " or ".join(DOUBLING)
+            raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
         if token[0].strip('"`').lower() in INTERNAL:
             raise ValueError(f"where names {token[0]}, which is no column of yours; /collection lists the attributes")
         name = next((one.lower() for one in token.groups() if one is not None), None)
