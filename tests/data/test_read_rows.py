@@ -336,6 +336,7 @@ def test_the_byte_that_is_not_utf_8_is_counted_from_the_beginning(tmp_path: Path
         ("a.jsonl.gz", b"not packed"),
         ("a.csv.gz", gzip.compress(b"id,text\na,x\n" * 99)[:20]),
     ],
+    ids=["open", "deep", "empty", "marks only", "not packed", "cut"],
 )
 def test_a_file_that_is_not_what_it_says_is_skipped(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

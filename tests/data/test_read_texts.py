@@ -82,7 +82,7 @@ def test_a_packed_file_is_read_by_the_suffix_below(tmp_path: Path) -> None:
     assert (document.id, document.text, titles(document)) == ("a.md.gz", "# A\ntext", [(1, "A")])
 
 
-@pytest.mark.parametrize("content", [b"", b"no", gzip.compress(b"text " * 100)[:-9]])
+@pytest.mark.parametrize("content", [b"", b"no", gzip.compress(b"text " * 100)[:-9]], ids=["empty", "not", "cut"])
 def test_what_is_packed_badly_is_skipped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.txt.gz").write_bytes(content)
     (tmp_path / "b.txt").write_text("b")

@@ -60,7 +60,7 @@ def test_legs_stand_side_by_side() -> None:
         ("(bm25) + minilm | rrf", "minilm"),
         ("minilm | {(bm25), mean}", "("),
         ("minilm | simpool@ | flat", "simpool@"),
-        ("minilm | " + "{" * 2_000, "{"),
+        pytest.param("minilm | " + "{" * 2_000, "{", id="deep"),
     ],
 )
 def test_an_error_points_at_the_place(text: str, pointed_at: str) -> None:
