@@ -156,7 +156,7 @@ class Slow:
     def fingerprint(self, role: str) -> dict[str, str]:
         return {"weights": "slow", "role": role}
 
-    def encode(self, texts: list[str], role: str, pool: list[str | None]) -> list[np.ndarray]:
+    def encode(self, texts: list[str], role: str, pool: list[str | None], progress: object = None) -> list[np.ndarray]:
         self.calls += 1
         return [np.array([[len(text)] for text in texts], np.float32) for _ in pool]
 
