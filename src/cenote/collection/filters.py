@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cenote.collection.attributes import INTERNAL
 
@@ -13,6 +13,10 @@ MOST_OPERATORS, MOST_BRACKETS = 400, 20
 """Lance evaluates a condition by calls within calls: some 900 operators in a row end the process."""
 DOUBLING, MOST_DOUBLING = ("between", "coalesce"), 8
 """Lance writes what stands in front of one, or in it, twice: thirty in each other are a billion terms."""
+_TOO_MUCH = (
+    f"where holds more than {MOST_OPERATORS} operators, or than {MOST_BRACKETS} brackets in each other; "
+    "many values are shorter as `column in (…)`"
+)
 _TYPES = {"string": "STRING", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -32,18 +36,13 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
         for name, kind in types.items()
         if here.get(name) != kind
     }
+    tokens = _TOKEN.findall(where)
+    check_nesting(tokens)
+    if sum(token.lower() in _OPERATORS for token in tokens) > MOST_OPERATORS:
+        raise ValueError(_TOO_MUCH)
     out, depth = [], 0
-    operators = doubling = 0
-    for token in _TOKEN.findall(where):
+    for token in tokens:
         depth += (token == "(") - (token == ")")
-        operators += token.lower() in _OPERATORS
-        doubling += token.strip('"`').lower() in DOUBLING
-        if operators > MOST_OPERATORS or depth > MOST_BRACKETS:
-            reason = f"more than {MOST_OPERATORS} operators, or than {MOST_BRACKETS} brackets in each other"
-            raise ValueError(f"where holds {reason}; many values are shorter as `column in (…)`")
-        if doubling > MOST_DOUBLING:
-            names = " or ".join(DOUBLING)
-            raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
         if depth < 0 or token in (";", "--", "/*", "'", '"', "`"):
             raise ValueError(f"where={where!r} is no single condition: {token!r} ends it; balance brackets and quotes")
         name = token[1:-1] if token.startswith("`") and len(token) > 1 else token
@@ -55,6 +54,19 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
     if depth:
         raise ValueError(f"where={where!r} is no single condition: a bracket is not closed")
     return "".join(out)
+
+
+def check_nesting(tokens: Iterable[str]) -> None:
+    """Raise ValueError for more brackets in each other, or more of what doubles a condition, than are quickly read."""
+    depth = doubling = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        doubling += token.strip('"`').lower() in DOUBLING
+        if depth > MOST_BRACKETS:
+            raise ValueError(_TOO_MUCH)
+        if doubling > MOST_DOUBLING:
+            names = " or ".join(DOUBLING)
+            raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
 
 
 def _sql(kind: str) -> str:

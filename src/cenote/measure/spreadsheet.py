@@ -56,9 +56,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         yield from workbook(path) if path.suffix.lower() in (".xlsx", ".xlsm") else _text(path)
     except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
-        ) from None
+        raise ValueError(f"{path} cannot be read ({error.strerror or error}); check the path") from None
 
 
 def _text(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from cenote.collection.attributes import INTERNAL
-from cenote.collection.filters import DOUBLING, MOST_BRACKETS, MOST_DOUBLING
+from cenote.collection.filters import check_nesting
 
 # what texts, numbers and lists are compared by; repeat, rpad, replace and their like are left out
 FUNCTIONS = (
@@ -27,15 +27,9 @@ def checked(where: str) -> str:
     Raises ValueError for a function that is not among FUNCTIONS and for a column of the collection's own, naming them,
     for joining texts, and for more brackets in each other, or more of what doubles a condition, than are quickly read.
     """
-    depth = doubling = 0
-    for token in _TOKEN.finditer(where):
-        depth += (token[0] == "(") - (token[0] == ")")
-        doubling += token[0].strip('"`').lower() in DOUBLING
-        if depth > MOST_BRACKETS:
-            raise ValueError(f"where holds more than {MOST_BRACKETS} brackets in each other; write it flatter")
-        if doubling > MOST_DOUBLING:
-            names = " or ".join(DOUBLING)
-            raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
+    tokens = list(_TOKEN.finditer(where))
+    check_nesting(token[0] for token in tokens)
+    for token in tokens:
         if token[0].strip('"`').lower() in INTERNAL:
             raise ValueError(f"where names {token[0]}, which is no column of yours; /collection lists the attributes")
         name = next((one.lower() for one in token.groups() if one is not None), None)
