@@ -77,7 +77,8 @@ def test_whoever_is_done_first_the_order_is_that_of_reading(tmp_path: Path, monk
         assert docs.search(rows(17, 18)[0]["text"], k=1)[0][0].id == "d17"
 
 
-def test_encoding_tells_how_far_it_is_while_it_encodes(tmp_path: Path) -> None:
+def test_encoding_tells_how_far_it_is_while_it_encodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CENOTE_CACHE", "off")  # what other tests encoded is told of at once
     with Writer(tmp_path / "docs") as writer:
         build = stored(writer, 1_200)
         told: list[int] = []
