@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,55 @@ def test_the_table_has_a_row_a_recipe_below_its_header(found):
     assert header[:2] == ("recipe", "nDCG@10")
     assert [row[0] for row in rows] == [entry.recipe for entry in found.results]
     assert [row[-1] for row in rows] == ["worse", "did not run: too few passages", "best", "worse"]
+
+
+def close(units=30):
+    """Two recipes that differ by noise, and one that is far behind."""
+    rng = np.random.default_rng(2)
+    first = rng.random(units)
+    names = dict(list(UNITS.items())[:units])
+    several = {"a": first, "b": first + 0.1 * rng.normal(size=units), "c": first - 2}
+    return Comparison(
+        [Result(n, Records(tuple(names), {"ndcg_at_10": x}), size) for size, (n, x) in enumerate(several.items(), 1)],
+        names,
+    )
+
+
+def test_a_recipe_is_called_best_only_where_the_verdict_says_that_it_is_better_than_every_other(found):
+    assert "is better than each of the other 2" in found.verdict
+    assert found.standing("minilm | int8 | flat") == "best"
+    tied = close()
+    assert "cannot be told apart" in tied.verdict
+    assert sorted(row[-1] for row in tied.table()[1:]) == ["highest", "not told apart", "worse"]
+    assert tied.standing(tied.winner) == "highest"
+
+
+def test_where_there_is_no_verdict_no_recipe_is_marked(found):
+    few = close(units=2)
+    assert "cannot tell recipes apart" in few.verdict
+    assert [row[-1] for row in few.table()[1:]] == ["", "", ""]
+    alone = Comparison([found.results[0]], UNITS)
+    assert "nothing to compare it with" in alone.verdict
+    assert alone.table()[1][-1] == ""
+
+
+@pytest.mark.parametrize("unit", ["question", "pair"])  # the frontier, and the ranking
+@pytest.mark.parametrize(
+    ("drawn", "said", "unsaid"),
+    [
+        (close(), "★ highest score", "best"),
+        (close(units=2), "fewer than 10 {}s cannot tell recipes apart", "★"),
+        (Comparison([result("a", np.arange(30) + 9.0), result("b", np.arange(30))], UNITS), "★ best", "highest"),
+    ],
+)
+def test_the_plot_marks_what_the_verdict_says(drawn, said, unsaid, unit, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    texts = []
+    monkeypatch.setattr(Figure, "text", lambda self, x, y, text, **how: texts.append(text))
+    replace(drawn, unit=unit).plot(tmp_path / "f.png")
+    assert said.format(unit) in texts[-1]
+    assert unsaid not in texts[-1]
 
 
 @pytest.mark.parametrize(("name", "start"), [("f.png", b"\x89PNG"), ("f.svg", b"<?xml")])

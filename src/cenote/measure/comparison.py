@@ -265,16 +265,20 @@ class Comparison:
         return rows
 
     def standing(self, recipe: str) -> str:
-        """Return what is said of a recipe beside the winner: best, as good, worse, …; "" of fewer than 10 units."""
+        """Return what is said of a recipe beside the winner: best, highest, as good, worse, …, as the verdict says it.
+
+        Empty where there is no verdict: of fewer than 10 units, or where nothing else ran.
+        """
         i = next(i for i, result in enumerate(self.results) if result.recipe == recipe)
         result, found = self.results[i], self.bootstrap
         if result.error is not None:
             return f"did not run: {result.error.splitlines()[0]}"
-        if result.recipe == self.winner:
-            return "best"
-        if found is None:
+        if found is None or len(self._ran) < 2:
             return ""
         place = self._ran.index(i)
+        if place == found.winner:
+            # its own place is not told apart either
+            return "best" if found.told_apart[place].sum() == len(self._ran) - 1 else "highest"
         if found.identical[place, found.winner]:
             return "identical here"
         if found.told_apart[place, found.winner]:

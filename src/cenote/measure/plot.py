@@ -105,13 +105,15 @@ def _draw(
     named: list[int],
 ) -> list[Line]:
     """Draw frontier, intervals and points; return the lines drawn."""
-    best = max(y)
-    axes.axhline(best, color=_BEST, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    best, star = max(y), ranking.told_of(comparison)
+    if star:
+        axes.axhline(best, color=_BEST, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axes.plot([x[i] for i in front], [y[i] for i in front], color=_FRONT, linewidth=1.2, alpha=0.7, zorder=2)
     lines: list[Line] = [((x[i], y[i]), (x[j], y[j])) for i, j in pairwise(front)]
-    lines.append(((axes.get_xlim()[0], best), (axes.get_xlim()[1], best)))
+    if star:
+        lines.append(((axes.get_xlim()[0], best), (axes.get_xlim()[1], best)))
     for i, recipe in enumerate(recipes):
-        winner, on_front = recipe == comparison.winner, i in front
+        winner, on_front = bool(star) and recipe == comparison.winner, i in front
         colour = _BEST if winner else _FRONT if on_front else _OTHER
         interval = comparison.from_winner(recipe) if i in named else None
         if interval is not None and interval[0] < interval[1]:
@@ -132,9 +134,9 @@ def _title(figure: Any, comparison: Comparison, shared: str) -> None:
     figure.text(0.095, 0.945, f"{comparison.title} against size, {count}", fontsize=13, weight="bold", color=_INK)
     if shared:
         figure.text(0.095, 0.895, _shortened(shared, 100), fontsize=9, color=_INK, family="monospace")
-    note = "★ best   ● on the frontier   □ another is smaller and better"
-    if comparison.bootstrap is not None:
-        note += "   bars: 95 % intervals of the difference from the best"
+    star = ranking.told_of(comparison)
+    marks = "● on the frontier   □ another is smaller and scores higher"
+    note = f"{star}   {marks}   {ranking.BARS}" if star else f"{marks}   {ranking.no_verdict(comparison)}"
     figure.text(0.095, 0.025, note, fontsize=8.5, color=_INK)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cenote.measure.bootstrap import LEAST_UNITS
 from cenote.measure.labels import short_names
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # Okabe & Ito's colours, told apart by colour-blind eyes, and by grey: the shapes differ too
 _BEST, _CLOSE, _WORSE, _INK, _FAINT = "#D55E00", "#0072B2", "#8C8C8C", "#222222", "#D9D9D9"
-_MARKS = {"best": ("*", 150, _BEST), "worse": ("s", 26, _WORSE)}
+_MARKS = {"best": ("*", 150, _BEST), "highest": ("*", 150, _BEST), "worse": ("s", 26, _WORSE)}
 _DPI = 160
 _LINE, _MARGINS = 0.26, 1.7
 """Inches of a recipe, and of what stands above and below them."""
@@ -27,6 +28,7 @@ _PLACE = re.compile(r'@("[^"]*"|\S+)')
 _COLUMNS = {"score": 0.855, "bytes": 0.925, "ms": 0.985}
 """Where numbers end, of the width of the figure."""
 _RIGHT = 0.785
+BARS = "bars: 95 % intervals of the difference from it"
 
 
 def plot(comparison: Comparison, path: str | Path, kind: str) -> None:
@@ -75,7 +77,9 @@ def _beside(axes: Any, line: float, cells: Sequence[str]) -> None:
 
 
 def _style(axes: Any, comparison: Comparison, ran: list[Result], names: list[str]) -> None:
-    axes.axvline(comparison.scores[str(comparison.winner)], color=_BEST, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    if told_of(comparison):
+        best = comparison.scores[str(comparison.winner)]
+        axes.axvline(best, color=_BEST, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axes.set_ylim(len(ran) - 0.5, -0.5)
     labels = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
     axes.set_yticks(range(len(ran)), labels, fontsize=9)
@@ -94,7 +98,19 @@ def _say(figure: Any, comparison: Comparison, shared: str, height: float) -> Non
     figure.text(0.04, 1 - 0.34 / height, f"{comparison.title}, {count}", fontsize=13, weight="bold", color=_INK)
     if shared:
         figure.text(0.04, 1 - 0.58 / height, shared[:100], fontsize=9, color=_INK, family="monospace")
-    note = "★ best   ● not told apart from it   ■ worse"
-    if comparison.bootstrap is not None:
-        note += "   bars: 95 % intervals of the difference from the best"
+    star = told_of(comparison)
+    note = f"{star}   ● not told apart from it   ■ worse   {BARS}" if star else no_verdict(comparison)
     figure.text(0.04, 0.14 / height, note, fontsize=8.5, color=_INK)
+
+
+def told_of(comparison: Comparison) -> str:
+    """Return what the star of a plot stands for; empty where the verdict puts no recipe first."""
+    said = {"best": "★ best", "highest": "★ highest score", "": ""}
+    return said[comparison.standing(str(comparison.winner))]
+
+
+def no_verdict(comparison: Comparison) -> str:
+    """Return why nothing in a plot is marked."""
+    if len(comparison.scores) < 2:
+        return "nothing else to compare it with"
+    return f"fewer than {LEAST_UNITS} {comparison.unit}s cannot tell recipes apart"
