@@ -135,7 +135,7 @@ def _title(figure: Any, comparison: Comparison, shared: str) -> None:
     if shared:
         figure.text(0.095, 0.895, _shortened(shared, 100), fontsize=9, color=_INK, family="monospace")
     star = ranking.told_of(comparison)
-    marks = "● on the frontier   □ another is smaller and scores higher"
+    marks = "● on the frontier   □ another beats it in both"
     note = f"{star}   {marks}   {ranking.BARS}" if star else f"{marks}   {ranking.no_verdict(comparison)}"
     figure.text(0.095, 0.025, note, fontsize=8.5, color=_INK)
 
