@@ -93,9 +93,9 @@ def test_passages_are_hits_of_their_own_only_when_asked(cenote: Cenote, folder: 
         (["-"], b"\n", "question 1 is empty"),
         (["-"], b"\xff\xfe\n", "stdin, line 1: this is not UTF-8"),
         (["\udcff"], b"", "question 1 is not UTF-8"),
-        (["gzip", "--where", "nope = 3"], b"", "nope"),
+        (["gzip", "--where", "sorce = 3"], b"", "no attribute `sorce`; nearest: `source`; there are id"),
         (["gzip", "--where", "1=1; drop table rows"], b"", "no single condition"),
-        (["gzip", "--where", "1=1 limit 1"], b"", "no condition"),
+        (["gzip", "--where", "1=1 limit 1"], b"", "`limit` stands where the condition should end"),
         ([], b"", "TEXT"),
     ],
 )

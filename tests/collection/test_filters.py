@@ -1,5 +1,6 @@
 """Filters: SQL over the attributes, one expression and no more."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 def found(docs: Collection, where: str) -> set[int]:
     return {int(hit.id[1:]) for hit in docs.search("bread", k=100, where=where)[0]}
+
+
+def refused(docs: Collection, where: str) -> str:
+    with pytest.raises(ValueError, match="where") as caught:
+        docs.search("bread", where=where)
+    return str(caught.value)
 
 
 LIVE = set(range(50)) - {3, 33}
@@ -80,9 +87,86 @@ def test_what_is_no_single_condition_is_refused(docs: Collection, where: str) ->
     docs.verify()
 
 
-def test_an_unknown_column_is_told_those_there_are(docs: Collection) -> None:
-    with pytest.raises(ValueError, match=r"nope.*Known: id, source, text, n, colour, tags, share"):
-        docs.search("bread", where="nope = 1")
+ALL = "there are id, source, text, n, colour, tags, share"
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("nope = 1", f"no attribute `nope`; {ALL}"),
+        ("colur = 'red' and n > 1", f"no attribute `colur`; nearest: `colour`; {ALL}"),
+        ("lower(Sorce) = 'a'", f"no attribute `Sorce`; nearest: `source`; {ALL}"),
+        ("`n o` is null", f"no attribute `n o`; nearest: `n`; {ALL}"),
+        ("meta.colour = 'a'", f"no attribute `meta.colour`; nearest: `colour`; {ALL}"),
+        ("text = bread", f"no attribute `bread`; a text is written 'bread'; {ALL}"),
+        ("place_ = 1 and n > 2", "no attribute `place_`"),
+    ],
+)
+def test_an_unknown_attribute_is_named_with_the_nearest_and_those_there_are(
+    docs: Collection, where: str, said: str
+) -> None:
+    assert said in refused(docs, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("id = 5", "5 does not fit: id holds texts; write it as a text, '5', or compare `try_cast(id as double)`"),
+        ("share > 'x'", "'x' is no number; share holds numbers"),
+        ("n like '%x%' or text = 'n'", "LIKE cannot compare number and text; text holds texts, n holds numbers"),
+        ("lower(text) = 'a' and lower(n) = 'x'", "n holds numbers"),
+        ("n", "this is a value; compare it"),
+        ("count(n) > 1", "about one document"),
+        ("n in (select 1)", "cannot evaluate"),
+        ("cast(n as date time) = 1", "stands where"),
+        ("cast(n as foo) = 1", "no such type"),
+    ],
+)
+def test_what_does_not_fit_a_column_is_told_what_the_column_holds(docs: Collection, where: str, said: str) -> None:
+    assert said in refused(docs, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("lenght(text) > 3", "no function `lenght`; nearest: `length`"),
+        ("zzz(text) > 3", "no function `zzz`; there are abs, array_contains"),
+    ],
+)
+def test_an_unknown_function_is_named_with_the_nearest(docs: Collection, where: str, said: str) -> None:
+    assert said in refused(docs, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("n = ", "the end stands where an expression was expected"),
+        ("(n = ) and n > 1", "`)` stands where an expression"),
+        ("n = = 1", "`=` stands where an expression was expected"),
+        ("n < 1 nd n > 0", "`nd` stands where the condition should end, or go on with `and` or `or`"),
+        ("text is red", "`red` stands where `null` or `not null` was expected"),
+        ("regexp_like(text, '(')", "unclosed group"),
+    ],
+)
+def test_a_mark_in_the_wrong_place_is_named(docs: Collection, where: str, said: str) -> None:
+    assert said in refused(docs, where)
+
+
+@pytest.mark.parametrize("where", ["\"text\" = 'bread'", 'n > 1 and "colour" is not null', "\"Colour\" not in ('a')"])
+def test_a_column_in_double_quotes_is_a_text_and_refused_where_it_is_compared(docs: Collection, where: str) -> None:
+    assert "the column is written" in refused(docs, where)
+
+
+def test_double_quotes_make_texts_also_of_names_of_columns(docs: Collection) -> None:
+    assert found(docs, 'colour = "red" and n < 32') == {30, 31}
+    assert found(docs, 'colour = "n" or colour in ("text", "red") and n = 31') == {31}
+
+
+def test_what_is_wrong_with_a_condition_is_one_line_in_no_words_of_the_library(docs: Collection) -> None:
+    for where in ("nope = 1", "id = 5", "n = ", "zzz(n) = 1", "n like 'a'", "array_contains(n, 1)", "abs(text) = 1"):
+        said = refused(docs, where)
+        assert "\n" not in said
+        assert not re.search(r"error|Utf8|Int64|Float64|lance|Schema|Invalid", said), said
 
 
 @settings(deadline=None, max_examples=30)

@@ -16,6 +16,8 @@ OWN = ("id", "source", "place", "key", "hash", "text", "pages", "headings")
 """The columns of a collection; a user's attribute of one of these names gets `_` behind."""
 INTERNAL = ("place", "key", "hash", "pages", "headings")
 """Those of them that say nothing to a user's filter."""
+VISIBLE = tuple(name for name in OWN if name not in INTERNAL)
+"""Those that a user's filter may name: texts all of them."""
 _WIDER = {("int64", "double"): "double", ("list<int64>", "list<double>"): "list<double>"}
 _INT64 = 2**63
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Int64
-from cenote.collection.attributes import INTERNAL, OWN, plain
+from cenote.collection.attributes import OWN, VISIBLE, plain
+from cenote.collection.faults import fault, shown
 from cenote.collection.filters import fitted
 from cenote.data.base import Document
 from cenote.errors import CorruptIndex
@@ -160,13 +160,13 @@ class Table:
             found = self._dataset.scanner(columns=[], filter=f"({condition}\n)", with_row_id=True).to_table()
         except RuntimeError:
             # what it parses but has not built, such as the placeholder in `id = :1`, ends its own thread
-            raise ValueError(f"where={where!r} is SQL that filters here cannot evaluate; write it otherwise") from None
+            raise ValueError(
+                f"where={shown(where)} is SQL that filters here cannot evaluate; write it otherwise"
+            ) from None
         except (ValueError, OSError) as error:
-            # the library names the column or the mark at fault, and then its own source file
-            reason = str(error).removeprefix("Invalid user input: ").split(", /")[0]
-            known = ", ".join(name for name in dict.fromkeys([*OWN, *types]) if name not in INTERNAL)
-            reason = re.sub(r"Valid fields are .*", f"Known: {known}", reason)
-            raise ValueError(f"where={where!r} is no condition on the documents: {reason}") from None
+            # behind what it says stands the place in its own source
+            said = str(error).split(", /")[0]
+            raise ValueError(fault(where, said, {**dict.fromkeys(VISIBLE, "string"), **types})) from None
         return np.sort(found["_rowid"].to_numpy().astype(np.int64))
 
 

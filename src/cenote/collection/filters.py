@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from cenote.collection.attributes import INTERNAL
+from cenote.collection.attributes import INTERNAL, VISIBLE
+from cenote.collection.faults import shown
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--|/\*|[A-Za-z_]\w*|[();'\"`]|.", re.DOTALL)
 _OPERATORS = frozenset((*"+-*/%<>=!|&^~:[", "and", "or", "not", "is", "in", "like", "ilike", "between", "case", "when"))
@@ -17,6 +18,7 @@ _TOO_MUCH = (
     f"where holds more than {MOST_OPERATORS} operators, or than {MOST_BRACKETS} brackets in each other; "
     "many values are shorter as `column in (…)`"
 )
+_COMPARES = re.compile(r"\s*(?:[=<>!]|(?:not\s+)?(?:i?like|in|between)\b|is\b)", re.IGNORECASE)
 _TYPES = {"string": "STRING", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -25,7 +27,8 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
 
     A column that is not here is NULL, and one that is narrower is cast. Raises TypeError unless the condition is a str;
     ValueError for an empty one, and for anything that ends the expression: a `;`, a comment, a bracket or quote without
-    its partner; and for more operators, or more brackets in each other, than Lance can take.
+    its partner; for a column in double quotes, which make a text of it; and for more operators, or more brackets in
+    each other, than Lance can take.
     """
     if not isinstance(where, str):
         raise TypeError(f"where must be a condition in SQL, such as \"source like '%.md'\", not {where!r}")
@@ -40,19 +43,23 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
     check_nesting(tokens)
     if sum(token.lower() in _OPERATORS for token in tokens) > MOST_OPERATORS:
         raise ValueError(_TOO_MUCH)
-    out, depth = [], 0
+    out, depth = list[str](), 0
     for token in tokens:
         depth += (token == "(") - (token == ")")
         if depth < 0 or token in (";", "--", "/*", "'", '"', "`"):
-            raise ValueError(f"where={where!r} is no single condition: {token!r} ends it; balance brackets and quotes")
+            raise ValueError(
+                f"where={shown(where)} is no single condition: {token!r} ends it; balance brackets and quotes"
+            )
         name = token[1:-1] if token.startswith("`") and len(token) > 1 else token
         if name.lower() in INTERNAL:
             raise ValueError(
                 f"where names {token}, which a collection keeps for itself; `cenote info` lists attributes"
             )
-        out.append(stands_for.get(name.lower(), token))
+        # what follows a dot is a part of what is before it, and no column
+        out.append(token if out[-1:] == ["."] else stands_for.get(name.lower(), token))
     if depth:
-        raise ValueError(f"where={where!r} is no single condition: a bracket is not closed")
+        raise ValueError(f"where={shown(where)} is no single condition: a bracket is not closed")
+    _check_quotes(tokens, types)
     return "".join(out)
 
 
@@ -67,6 +74,15 @@ def check_nesting(tokens: Iterable[str]) -> None:
         if doubling > MOST_DOUBLING:
             names = " or ".join(DOUBLING)
             raise ValueError(f"where holds {names} more than {MOST_DOUBLING} times; compare with >= and <= instead")
+
+
+def _check_quotes(tokens: Sequence[str], types: Mapping[str, str]) -> None:
+    """Raise ValueError where a column stands in double quotes before a comparison: nothing would be found."""
+    names = {name.lower() for name in (*VISIBLE, *types)}
+    for n, token in enumerate(tokens):
+        name = token[1:-1]
+        if token.startswith('"') and name.lower() in names and _COMPARES.match("".join(tokens[n + 1 :])):
+            raise ValueError(f"where compares the text {token}; the column is written {name}, or `{name}`")
 
 
 def _sql(kind: str) -> str:
