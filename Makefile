@@ -48,7 +48,7 @@ $(BENCH)/.ready: pyproject.toml constraints.txt constraints-bench.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-bench.txt \
 		-e ".[models]" $(PEERS)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-bench.txt --no-deps timm
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-bench.txt --no-deps timm openvino
 	touch $@
 
 clean:
