@@ -91,6 +91,9 @@ def test_an_interrupted_index_goes_on_with_the_same_command(
     other = cenote("index", folder, "--out", tmp_path / "x", "--recipe", "wordllama | int8 | flat")
     assert other.code == 2
     assert RECIPE in other.err
+    fewer = cenote(*command, "--limit", "2")
+    assert fewer.code == 2
+    assert "was begun with limit none and not 2; go on as it was begun, or replace it (--replace)" in fewer.err
     ran = cenote(*command)
     assert ran.code == 0
     assert "went on where the interrupted build stopped" in ran.err

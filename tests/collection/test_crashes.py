@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -160,3 +161,47 @@ def test_going_on_with_another_recipe_is_refused(tmp_path: Path, monkeypatch: py
         cenote.create(place, [row(n, 0) for n in range(9)], "wordllama | binary | flat")
     assert cenote.create(place, [row(n, 0) for n in range(9)], RECIPE).report.resumed  # type: ignore[union-attr]
     assert len(cenote.open(place)) == 9
+
+
+def test_going_on_for_other_documents_is_refused_and_replaces_where_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, notes, others = tmp_path / "docs.cenote", tmp_path / "notes.jsonl", tmp_path / "others.jsonl"
+    for file, first in ((notes, 0), (others, 9)):
+        file.write_text("\n".join(json.dumps(row(n, 0) | {"body": "rain"}) for n in range(first, first + 9)))
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building.Builder, "encode", stop)
+        with pytest.raises(KeyboardInterrupt):
+            cenote.create(place, [notes], RECIPE, limit=7)
+    for sources, limit, column, said in (
+        ([notes], 3, None, "limit 7 and not 3"),
+        ([notes], None, None, "limit 7 and not none"),
+        ([notes], 7, "body", "text_column none and not body"),
+        ([others], 7, None, f"sources {notes} and not {others}"),
+        ([row(0, 0)], 7, None, "and not none"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            cenote.create(place, sources, RECIPE, limit=limit, text_column=column)
+    monkeypatch.chdir(tmp_path)
+    with cenote.create("docs.cenote", "notes.jsonl", RECIPE, limit=7) as docs:
+        assert docs.report.resumed  # type: ignore[union-attr]
+        assert len(docs) == 7
+
+
+def test_what_was_interrupted_is_replaced_by_other_documents_where_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building.Builder, "encode", stop)
+        with pytest.raises(KeyboardInterrupt):
+            cenote.create(tmp_path / "docs", [row(n, 0) for n in range(9)], RECIPE)
+    with cenote.create(tmp_path / "docs", [row(n, 0) for n in range(9)], RECIPE, limit=4, replace=True) as docs:
+        assert not docs.report.resumed  # type: ignore[union-attr]
+        assert len(docs) == 4

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cenote.collection import manifest
 from cenote.collection.manifest import Manifest
 from cenote.collection.writer import LOCK
 
 _OURS = re.compile(rf"{LOCK}|tmp|seg|tomb|stages|MANIFEST-\d+\.json(\.half)?|CURRENT\.half")
+_GO_ON, _MOST_SHOWN = "go on as it was begun, or replace it (--replace)", 200
 _UNNAMEABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Tables of documents cannot lie below a folder with one of these in its name."""
 
 
-def begun(found: Manifest | None, place: Path, recipe: str, *, replaced: bool) -> Manifest | None:
+def asked(sources: Any, limit: int | None = None, text_column: str | None = None) -> dict[str, Any]:
+    """Return what decides which documents are read: what an interrupted build is gone on with.
+
+    Sources count where all of them are paths: rows from Python cannot be told from others.
+    """
+    given = sources if isinstance(sources, list | tuple) else [sources]
+    in_files = all(isinstance(one, str | Path) for one in given)
+    paths = [os.path.abspath(one) for one in given] if in_files else None
+    return {"sources": paths, "limit": limit, "text_column": text_column}
+
+
+def begun(
+    found: Manifest | None, place: Path, recipe: str, asks: Mapping[str, Any], *, replaced: bool
+) -> Manifest | None:
     """Return the version to go on from, None to start anew.
 
-    Raises ValueError where a collection is complete, or was begun with another recipe, and is not to be replaced.
+    Raises ValueError where a collection is complete, or was begun with another recipe or asked for other documents, and
+    is not to be replaced.
     """
     if found is None:
         return None
-    if not found.complete and found.recipe == recipe:
+    # versions that were begun before this was kept say nothing of it
+    other = next((name for name, value in found.asked.items() if asks.get(name) != value), None)
+    if not found.complete and found.recipe == recipe and other is None:
         return found
     if replaced:
         return None
     if found.complete:
         raise ValueError(f"{place} is a collection already; add to it, reindex it, or replace it (--replace)")
-    reason = f'{place} was begun with the recipe "{found.recipe}" and not "{recipe}"'
-    raise ValueError(f"{reason}; go on with that one, or replace it (--replace)")
+    if found.recipe == recipe and other is not None:
+        was, now = _shown(found.asked[other]), _shown(asks.get(other))
+        raise ValueError(f"{place} was begun with {other} {was} and not {now}; {_GO_ON}")
+    raise ValueError(f'{place} was begun with the recipe "{found.recipe}" and not "{recipe}"; {_GO_ON}')
+
+
+def _shown(value: Any) -> str:
+    shown = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
 
 
 def vacant(place: Path) -> None:
@@ -45,9 +72,9 @@ def vacant(place: Path) -> None:
         raise ValueError(f"{place} exists and is no collection; name another place")
 
 
-def empty(recipe: str, seed: int) -> Manifest:
+def empty(recipe: str, seed: int, asks: dict[str, Any] | None = None) -> Manifest:
     """Return the version before the first: nothing stored yet."""
     from cenote import __version__
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Manifest(0, recipe, created, seed=seed, cenote=__version__)
+    return Manifest(0, recipe, created, seed=seed, asked=asks or {}, cenote=__version__)

@@ -218,10 +218,12 @@ class Builder:
     def publish(self, *, complete: bool | None = None) -> Manifest:
         """Commit the draft as it is."""
         spent = self._build_seconds + time.perf_counter() - self._began
+        done = self.draft.complete if complete is None else complete
         self.draft = replace(
             self.draft,
             version=self.writer.next_version(),
-            complete=self.draft.complete if complete is None else complete,
+            complete=done,
+            asked={} if done else self.draft.asked,
             build_seconds=spent,
             encode_seconds=self._encode_seconds,
             overflow=self._overflow,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cenote.arrays import Vectors
 from cenote.collection import compaction, manifest
 from cenote.collection.attributes import Schema
-from cenote.collection.beginning import begun, empty, vacant
+from cenote.collection.beginning import asked, begun, empty, vacant
 from cenote.collection.building import Builder, Progress, dead_rows, nothing
 from cenote.collection.hits import Hit
 from cenote.collection.intake import Batch, Intake, OnSkip
@@ -330,9 +330,10 @@ class Collection:
         with self._lock, Writer(place) as writer:
             if here:
                 self.refresh()
-            now = None if here else begun(writer.manifest, place, parsed, replaced=False)
+            asks = {} if here else asked(self.path)
+            now = None if here else begun(writer.manifest, place, parsed, asks, replaced=False)
             source = self._snapshot
-            draft = now or empty(parsed, source.manifest.seed)
+            draft = now or empty(parsed, source.manifest.seed, asks)
             build = Builder(writer, chain, draft, budget(memory), progress, each=not here)
             if not draft.stages:
                 build.adopt(self.path, source.segments, source.manifest.schema)

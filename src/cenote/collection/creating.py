@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cenote.collection import cluster, manifest
 from cenote.collection.attributes import Schema
-from cenote.collection.beginning import begun, empty, vacant
+from cenote.collection.beginning import asked, begun, empty, vacant
 from cenote.collection.building import Builder, Progress, nothing
 from cenote.collection.collection import MEMORY, Collection, Report
 from cenote.collection.encoding import one_by_one
@@ -51,7 +51,7 @@ def create(
     of them see them, and what is stored is the same.
 
     Raises RecipeError for a recipe that cannot be built; ValueError where no document is found, `path` is taken, or was
-    begun with another recipe; Locked where another process is writing.
+    begun with another recipe or for other documents; Locked where another process is writing.
     """
     from cenote.data import read
     from cenote.data.cluster import read_across
@@ -67,9 +67,10 @@ def create(
         # another process may have made a collection here just before the lock was ours
         fresh = not existed and writer.manifest is None
         try:
-            now = begun(writer.manifest, place, parsed, replaced=replace)
+            asks = asked(sources, limit, text_column)
+            now = begun(writer.manifest, place, parsed, asks, replaced=replace)
             serving = writer.manifest is not None and writer.manifest.complete
-            draft = now or empty(parsed, seed)
+            draft = now or empty(parsed, seed, asks)
             encoders = one_by_one if ray is None else cluster.in_tasks(device, cache)
             build = Builder(writer, chain, draft, limits, progress, each=not serving, encoders=encoders)
             before = None if now is None else Snapshot(place, now, None, open_index)

@@ -58,9 +58,9 @@ class Tombstones:
 class Manifest:
     """One version of a collection.
 
-    complete: false until `create` is done. dim: of the vectors that are indexed. stages: the folder of the fitted
-    stages ("" before they are). schema: types of the user's attributes. overflow: what the encoder could not read,
-    summed over all commits.
+    complete: false until `create` is done. asked: what decides which documents are read, until then. dim: of the
+    vectors that are indexed. stages: the folder of the fitted stages ("" before they are). schema: types of the user's
+    attributes. overflow: what the encoder could not read, summed over all commits.
     """
 
     version: int
@@ -68,6 +68,7 @@ class Manifest:
     created: str
     complete: bool = False
     seed: int = 0
+    asked: dict[str, Any] = field(default_factory=dict)
     dim: int = 0
     stages: str = ""
     stage_files: Files = field(default_factory=dict)
