@@ -1,4 +1,7 @@
-"""Connections that end when a request takes too long to arrive: a client that sends a byte a minute holds nothing."""
+"""Connections of which there are so many, and that end when a request takes too long to arrive.
+
+A client that sends a byte a minute holds nothing; one that comes when all connections are taken is told to come again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 from typing import Any
 
 import h11
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cenote.serve import limits
@@ -13,9 +17,25 @@ from cenote.serve.refusals import refusal
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP with a deadline from the first byte of a request, or the opening of a connection, to the request's last."""
+    """HTTP with a deadline from the first byte of a request, or the opening of a connection, to the request's last.
+
+    With more connections than uvicorn's `limit_concurrency`, what is asked is refused and its connection closed.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        # uvicorn's own refusal is no JSON, and does not say when to come again
+        self._most, self.limit_concurrency = self.limit_concurrency, None
+        self._application, self.app = self.app, self._unless_full
+
+    async def _unless_full(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._most is None or len(self.connections) <= self._most:
+            await self._application(scope, receive, send)
+            return
+        full = f"all {self._most} connections of this server are taken; ask again in a second"
+        await refusal(503, full, {"Retry-After": "1", "Connection": "close"})(scope, receive, send)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -53,12 +73,21 @@ class PatientProtocol(H11Protocol):
     def _give_up(self) -> None:
         if self.conn.our_state is h11.IDLE:
             slow = f"the request did not come within {limits.REQUEST_SECONDS:.0f} seconds; send it faster"
-            answer = refusal(408, slow, {"Connection": "close"})
-            events: tuple[Any, ...] = (
-                h11.Response(status_code=408, headers=answer.raw_headers),
-                h11.Data(data=bytes(answer.body)),
-                h11.EndOfMessage(),
-            )
-            for event in events:
-                self.transport.write(self.conn.send(event) or b"")
+            self._refuse(408, slow)
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, and close."""
+        self._refuse(400, "this is no request of HTTP/1.1; /openapi.json says what is answered")
+        self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what never became a request."""
+        answer = refusal(status, message, {"Connection": "close"})
+        events: tuple[Any, ...] = (
+            h11.Response(status_code=status, headers=answer.raw_headers),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        )
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
