@@ -78,8 +78,17 @@ def test_a_text_is_named_by_its_number_over_windows(folder: Path, monkeypatch: p
         list(strict.states(texts))
 
 
+@pytest.mark.parametrize("prompt", [None, "question: "])
+def test_texts_without_a_token_of_their_own_are_counted_and_told(folder: Path, prompt: str | None) -> None:
+    prompts = {} if prompt is None else {"document": prompt}
+    encoder = Encoder(str(folder), dtype="fp32", device="cpu", prompts=prompts)
+    encoder.encode(["", "a", "  \n", LONG, ""])
+    assert encoder.report.empty_texts == 3
+    assert "3 texts have no token of their own; their vectors say nothing of them" in str(encoder.report.sentence(None))
+
+
 def test_kept_encodings_count_as_computed_ones_do(encoder: Encoder, tmp_path: Path) -> None:
-    texts = [LONG, "a", LONG, "b", "a"]
+    texts = [LONG, "a", LONG, "", "b", "a", ""]
     encoder.encode(texts)
     expected = Overflow(**vars(encoder.report))
     kept = Encodings(tmp_path)

@@ -114,6 +114,9 @@ def test_poolings_of_a_cosine_model_have_unit_length_unless_refused(encoder: Enc
 def test_an_empty_text_has_the_vector_of_its_specials(encoder: Encoder) -> None:
     (vector,) = encoder.encode([""])
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    only = next(encoder.states([""]))
+    assert bool(only.special.all())
+    np.testing.assert_allclose(encoder.encode([" \n\t"])[0], vector, atol=1e-6)
 
 
 def test_progress_counts_every_text_once(encoder: Encoder) -> None:

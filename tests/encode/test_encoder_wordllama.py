@@ -68,7 +68,7 @@ def test_a_text_without_a_token_is_zero_and_reported(encoder: Encoder) -> None:
     assert not vectors[[0, 2, 3]].any()
     assert vectors[1].any()
     assert encoder.report.empty_texts == 3
-    assert encoder.report.sentence(None) == "3 texts have no token and got a zero vector"
+    assert encoder.report.sentence(None) == "3 texts have no token of their own; their vectors say nothing of them"
 
 
 def test_texts_without_a_token_alone_are_zeros_too(encoder: Encoder) -> None:

@@ -249,9 +249,10 @@ _WRITER = """
     class Slow:
         '''Stands for an encoder: its vectors say which text they are of.'''
         overflow, max_length = "report", None
-        report = type("Report", (), {"count": lambda *a: None})()
+        report = type("Report", (), {"count": lambda *a, **k: None})()
         computed = 0
         def width(self, pool): return 8
+        def overhead(self, role): return 0
         def fingerprint(self, role): return {"role": role}
         def lengths(self, texts, role): return np.ones(len(texts), np.int64)
         def encode(self, texts, role, pool, progress=None):

@@ -63,7 +63,8 @@ def report(made: Collection, *, as_json: bool) -> None:
         lost = f"{info.cut_tokens:,} tokens of {plural(info.cut_texts, 'text')}"
         TERMINAL.message(f"{lost} lie beyond the model's window and are not indexed; `passages 256 | …` keeps them")
     if info.empty_texts:
-        TERMINAL.message(f"{plural(info.empty_texts, 'text')} held no token and cannot be found")
+        held = f"{plural(info.empty_texts, 'text holds', 'texts hold')} no token the model reads"
+        TERMINAL.message(f"{held}; they are found by chance only")
     if as_json:
         result_json(info.to_dict() | {"skipped": 0 if did is None else len(did.skipped)})
         return

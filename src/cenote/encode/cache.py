@@ -91,7 +91,7 @@ class Encodings:
         if missing:
             self._shrink(stores)
         if pools:
-            _report(encoder, known[0], Counter(hashes), missing)
+            _report(encoder, role, known[0], Counter(hashes), missing)
         arrays = [_gather(kept, hashes, encoder.width(pool)) for kept, pool in zip(known, pools, strict=True)]
         return arrays, sum(known[0][h][1] for h in set(hashes)) if pools else 0.0
 
@@ -127,16 +127,16 @@ def _written(pool: Pool) -> Any:
     return registry.config(pool) | {"weights": weights.hexdigest()}
 
 
-def _report(encoder: Encoder, kept: Known, hashes: Counter[bytes], missing: Collection[bytes]) -> None:
+def _report(encoder: Encoder, role: Role, kept: Known, hashes: Counter[bytes], missing: Collection[bytes]) -> None:
     """Count what the encoder did not see: texts that were kept, and repeats of those that were not."""
-    window = encoder.max_length
+    window, overhead = encoder.max_length, encoder.overhead(role)
     for h, times in hashes.items():
         tokens = kept[h][2]
         cut = 0 if window is None else max(0, tokens - window)
         if cut and encoder.overflow == "error":
             reason = f"a text is {cut} tokens longer than the window of {window}"
             raise ValueError(f"{reason}; cut it into passages, or use overflow=report")
-        encoder.report.count(tokens - cut, cut, times - (h in missing))
+        encoder.report.count(tokens - cut, cut, times - (h in missing), overhead=overhead)
 
 
 def _gather(kept: Known, hashes: list[bytes], width: int) -> Float32:

@@ -229,11 +229,11 @@ class Encoder:
         texts_at_once: int | None = None,
     ) -> Iterator[tuple[list[int], list[Tokens]]]:
         """Yield (rows, tokens) of distinct texts, longest first. numbers: where each stands; times: how often."""
-        prompt = self.prompt(role)
+        prompt, overhead = self.prompt(role), self.overhead(role)
         tokens = self.parts.tokenizer.encode([prompt + text for text in texts], self.max_length)
         self._check_window(tokens, numbers)
         for one, often in zip(tokens, times or [1] * len(tokens), strict=True):
-            self.report.count(len(one), one.cut, often)
+            self.report.count(len(one), one.cut, often, overhead=overhead)
         share = 2 * threads.count() if self.parts.model.concurrent else 1
         for batch in batches([len(one) for one in tokens], self.batch_tokens, texts_at_once, share):
             yield batch, [tokens[row] for row in batch]
@@ -270,7 +270,8 @@ class Encoder:
         arrays from one pass. batch_size: texts computed together at most, where the tokens of a batch are not to decide
         alone. normalize_embeddings: unit length or not; by default the model's own vectors are what its
         folder says, and other poolings have unit length where the model compares by cosine. progress is called with
-        the number of texts done since the last call; show_progress draws a bar on stderr.
+        the number of texts done since the last call; show_progress draws a bar on stderr. A text without a token of its
+        own, such as "", gets the vector of the special tokens, zeros where there are none, and is counted in `report`.
 
         Raises TypeError for what is no text, ValueError for a text beyond the window under overflow="error" and for
         vectors that are not finite.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Overflow:
-    """Counts since the last `reset`: texts and tokens read, and the tokens that lay beyond the model's window."""
+    """Counts since the last `reset`: texts and tokens read, the tokens that lay beyond the model's window, and texts
+    without a token of their own: of "" a model that puts special tokens around it makes a vector of these alone.
+    """
 
     texts: int = 0
     tokens: int = 0
@@ -15,13 +17,16 @@ class Overflow:
     cut_tokens: int = 0
     empty_texts: int = 0
 
-    def count(self, tokens: int, cut: int, times: int = 1) -> None:
-        """Count a text of which `tokens` were read and `cut` were not, as often as it came."""
+    def count(self, tokens: int, cut: int, times: int = 1, *, overhead: int = 0) -> None:
+        """Count a text of which `tokens` were read and `cut` were not, as often as it came.
+
+        overhead: how many of the tokens are special ones and the prompt.
+        """
         self.texts += times
         self.tokens += times * tokens
         self.cut_texts += times * (cut > 0)
         self.cut_tokens += times * cut
-        self.empty_texts += times * (tokens == 0)
+        self.empty_texts += times * (tokens + cut <= overhead)
 
     def reset(self) -> None:
         """Start counting again."""
@@ -38,6 +43,10 @@ class Overflow:
                 f"a chunker (`passages {window}`) would keep them"
             )
         if self.empty_texts:
-            which = "1 text has" if self.empty_texts == 1 else f"{self.empty_texts:,} texts have"
-            lost.append(f"{which} no token and got a zero vector")
+            one = self.empty_texts == 1
+            which = "1 text has" if one else f"{self.empty_texts:,} texts have"
+            its = "its vector says" if one else "their vectors say"
+            lost.append(
+                f"{which} no token of {'its' if one else 'their'} own; {its} nothing of {'it' if one else 'them'}"
+            )
         return "; ".join(lost) or None
