@@ -190,3 +190,11 @@ def test_check_names_an_id_that_comes_twice(cenote: Cenote, tmp_path: Path) -> N
     ran = cenote("check", table, "--recipe", RECIPE)
     assert ran.code == 2
     assert "'a'" in ran.err
+
+
+def test_a_link_to_nowhere_is_no_place_for_a_collection(cenote: Cenote, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    ran = cenote("index", folder, "--out", tmp_path / "link", "--recipe", RECIPE)
+    assert ran.code == 2
+    assert f"is a link to {tmp_path / 'nowhere'}, which is not there" in ran.err
+    assert not (tmp_path / "nowhere").exists()

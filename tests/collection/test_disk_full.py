@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from shelf import RECIPE, rows
 
 import cenote
 from cenote.collection import compaction, manifest
+from cenote.index import store
 
 
 class Full:
@@ -92,3 +94,10 @@ def test_a_deletion_on_a_full_disk_stands_and_is_merged_later(tmp_path: Path, mo
     docs.verify()
     docs.delete(["d20"])
     assert docs.info().dead_documents == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+def test_arrays_that_do_not_fit_say_that_the_disk_is_full(tmp_path: Path) -> None:
+    (tmp_path / "ids.bin").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        store.write(tmp_path, {"class": "ids", "rows": 9}, {"ids": np.arange(9)})

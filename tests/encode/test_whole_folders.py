@@ -1,5 +1,9 @@
 """A folder is there whole or not at all."""
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +54,38 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path) -> None:
         fill(tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from cenote.encode.whole import whole
+with whole(Path(sys.argv[1]), replace=True) as half:
+    (half / "a").write_text("half")
+    if sys.argv[2] == "between":
+        os.rename(sys.argv[1], str(half)[:-len("half")] + "old")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes of others cannot be asked for there")
+@pytest.mark.parametrize("at", ["writing", "between"])
+def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_is_lost(at: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b").write_text("old")
+    subprocess.run([sys.executable, "-c", _KILLED, str(out), at], check=False, timeout=120)
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(ValueError, match="there already"), whole(out):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "b").read_text() == "old"
+
+
+def test_what_a_running_process_is_writing_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / f".out.{platform.node()}.{os.getppid()}.half"
+    theirs.mkdir()
+    with whole(tmp_path / "out") as half:
+        (half / "a").write_text("new")
+    assert theirs.is_dir()
+    assert (tmp_path / "out" / "a").is_file()

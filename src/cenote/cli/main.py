@@ -159,7 +159,7 @@ def _failure(error: Exception) -> int:
         return 2
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or _RUST_PLACE.sub("", str(error))
+        reason = error.strerror or _RUST_PLACE.sub("", str(error)).removeprefix("LanceError(IO): ")
         TERMINAL.error(f"{where}{reason}; nothing that was stored is lost")
         return 1
     TERMINAL.error(f"{type(error).__name__}: {error}; run it again with --debug to see where")

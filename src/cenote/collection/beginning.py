@@ -64,6 +64,8 @@ def vacant(place: Path) -> None:
     if _UNNAMEABLE.search(str(place.absolute())):
         shown = ascii(str(place.absolute()))
         raise ValueError(f"{shown} holds a character that is none to print, such as a line break; name another place")
+    if place.is_symlink() and not place.exists():
+        raise ValueError(f"{place} is a link to {os.readlink(place)}, which is not there; make that folder first")
     if not place.exists() or manifest.exists(place):
         return
     # an interrupted call leaves this much before its first commit

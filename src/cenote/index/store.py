@@ -32,7 +32,8 @@ def write(folder: Path, description: Mapping[str, Any], arrays: Mapping[str, NDA
     shapes = {}
     for name, array in arrays.items():
         little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-        little.tofile(folder / f"{name}.bin")
+        # numpy's own `tofile` says of a full disk how many bytes it wrote, and not why no more
+        (folder / f"{name}.bin").write_bytes(little.data)
         shapes[name] = {"dtype": little.dtype.str, "shape": list(little.shape)}
     text = json.dumps({"format": FORMAT, **description, "arrays": shapes}, indent=1, sort_keys=True)
     # no newline at the end: the last byte closes the object, so that a file cut short by one cannot be read
