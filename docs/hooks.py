@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cenote import registry
-from cenote.claims.papers import papers, result
+from cenote.claims.papers import papers, result, took
 
 PACKAGE = Path(registry.__file__).parent
 HERE = Path(__file__).parent
@@ -156,8 +156,9 @@ def _check(slug: str) -> str:
             f"**Claim.** {found['claim']}",
             f"**Here.** {found['verdict']} ({_CLAIM[found['holds']].capitalize()}.)",
             "\n".join(lines),
-            f"Baseline `{found['baseline']}`; {seeds}; {found['seconds']:g} s on {found['cpu']}; {versions}. "
+            f"Baseline `{found['baseline']}`; {seeds}; {took(found)}; {versions}. "
             f"Run it again: `cenote reproduce {slug}`.",
+            *filter(None, [found["note"]]),
         ]
     )
 

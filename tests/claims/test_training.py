@@ -13,9 +13,11 @@ from cenote.claims.training import (
     batches,
     differences,
     fit,
+    needed,
     over_seeds,
     over_units,
     sample,
+    scores,
     shows,
     together,
     tuned,
@@ -41,9 +43,65 @@ def test_a_sweep_over_several_seeds_takes_their_sum() -> None:
 
     found = tuned(train, [0.1, 0.2], seeds=3, sweep=2)
     assert found.rate == 0.2
-    assert sorted(calls) == [(0, 0.1), (0, 0.2), (1, 0.1), (1, 0.2), (2, 0.2)]
+    assert sorted(calls) == [(0, 0.1), (0, 0.2), (0, 1.0), (1, 0.1), (1, 0.2), (1, 1.0), (2, 0.2)]
     assert found.units is not None
     assert found.units.tolist() == [[0, 0.2], [1, 0.2], [2, 0.2]]
+
+
+@pytest.mark.parametrize("liked", [3e-6, 3e-5, 1e-3, 0.01])
+def test_rates_beyond_the_sweep_are_tried_until_the_best_lies_inside(liked: float) -> None:
+    tried = []
+
+    def train(seed: int, rate: float) -> Trial:
+        tried.append(rate)
+        return Trial(-abs(np.log10(rate / liked)), 0.0)
+
+    found = tuned(train, [1e-4, 3e-4], seeds=1)
+    assert found.inside
+    assert found.rate == pytest.approx(liked)
+    assert min(tried) < liked < max(tried)
+    assert len(set(tried)) == len(tried)
+
+
+def test_a_rate_that_is_still_on_the_edge_is_said_to_be_the_last_tried() -> None:
+    found = tuned(lambda seed, rate: Trial(rate, rate), [1e-4, 3e-4], seeds=2)
+    assert (found.rate, found.inside) == (0.03, False)
+    assert scores({"a": found}, "x", "score")[0].name == "score of a, rate 0.03, the last tried"
+
+
+def test_a_single_rate_is_no_sweep() -> None:
+    tried = []
+
+    def train(seed: int, rate: float) -> Trial:
+        tried.append(rate)
+        return Trial(0.0, 0.0)
+
+    assert tuned(train, [0.1], seeds=2).inside
+    assert tried == [0.1, 0.1]
+
+
+def test_where_several_rates_are_as_good_none_beyond_is_tried() -> None:
+    tried = []
+
+    def train(seed: int, rate: float) -> Trial:
+        tried.append(rate)
+        return Trial(1.0, 0.0)
+
+    assert tuned(train, [1e-4, 3e-4, 1e-3], seeds=1).rate == 3e-4
+    assert tried == [1e-4, 3e-4, 1e-3]
+
+
+def test_what_would_decide_is_told_from_how_wide_the_intervals_are() -> None:
+    # half as wide asks for four times as many
+    open_ = Figure("score: a less b, over seeds", "x", 0.1, -0.1, 0.3)
+    units = Figure("score: a less b, over units", "x", 0.1, -0.05, 0.25)
+    near_zero = Figure("score: a less c, over seeds", "x", 0.0001, -0.1, 0.1)
+    told = needed(None, [open_, units, near_zero, Figure("score: a less d, over seeds", "x", 0.2, 0.1, 0.3)], seeds=5)
+    assert "about 20 seeds (score: a less b, over seeds, x)" in told
+    assert "2.2 times the test data (score: a less b, over units, x)" in told
+    assert "no number of seeds within reach" in told
+    assert "a less d" not in told
+    assert needed(True, [open_], seeds=5) == ""
 
 
 def test_threads_are_put_back_also_after_a_failure() -> None:

@@ -2,8 +2,7 @@
 
 Stergiou & Poppe, "AdaPool: exponential adaptive pooling for information-retaining downsampling" (2111.00772). There
 ImageNet, videos and super-resolution; here digits of 28 x 28: a network of two convolutions that tells them, and one
-that cleans them of noise through a map of a quarter of the cells, made large again by its weights or bilinearly. About
-three minutes on two cores.
+that cleans them of noise through a map of a quarter of the cells, made large again by its weights or bilinearly.
 """
 
 from __future__ import annotations

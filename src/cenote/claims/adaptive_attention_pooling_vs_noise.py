@@ -2,7 +2,7 @@
 
 Brothers, "Robust Noise Attenuation via Adaptive Pooling of Transformer Outputs" (2506.09215). There vectors drawn from
 distributions; here sets of 32 digits in 16 principal components: asked for is the mean of the k digits nearest to the
-first, k from 1 to 31. One transformer layer and the pooling are trained. Under three minutes on two cores.
+first, k from 1 to 31. One transformer layer and the pooling are trained.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 Yang, Wang, Markham & Trigoni, "Robust attentional aggregation of deep feature sets for multi-view 3D reconstruction"
 (1808.00758). There 3-D shapes from pictures; here the class of a digit from sets of noisy 16 x 16 crops of it, a small
-network trained on 4 views and asked with 1 to 24, as many steps in all with one stage as with two. About a minute on
-two cores.
+network trained on 4 views and asked with 1 to 24, as many steps in all with one stage as with two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -135,4 +135,4 @@ def at(runs: Runs, count: int) -> Runs:
     """Return the scores at one number of views."""
     assert runs.units is not None
     units = np.split(runs.units, len(ASKED), axis=1)[ASKED.index(count)]
-    return Runs(runs.rate, units.mean(1), units)
+    return replace(runs, scores=units.mean(1), units=units)

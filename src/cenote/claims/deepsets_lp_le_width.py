@@ -3,7 +3,7 @@
 Wang, Yang, Li, Wang & Li, "Polynomial width is sufficient for set representation with high-dimensional features"
 (2307.04001), where it is proved for every set. Here a search for another set of the same vector, by Gauss and Newton
 with damping, from sets of atoms of BZR and from the same coordinates put together otherwise: the width counted is the
-least at which the search finds none. It is evidence that this width is enough, and no proof. Ten seconds on two cores.
+least at which the search finds none. It is evidence that this width is enough, and no proof.
 """
 
 from __future__ import annotations

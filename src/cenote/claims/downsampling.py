@@ -7,6 +7,7 @@ turned and moved, which a good pooling hardly notices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -73,4 +74,4 @@ def halves(runs: Runs) -> tuple[Runs, Runs]:
     assert runs.units is not None
     upright, moved = np.split(runs.units, 2, axis=1)
     fall = moved - upright
-    return Runs(runs.rate, upright.mean(1), upright), Runs(runs.rate, fall.mean(1), fall)
+    return replace(runs, scores=upright.mean(1), units=upright), replace(runs, scores=fall.mean(1), units=fall)

@@ -24,6 +24,8 @@ class Finding:
     claim: what the paper says, in our words. holds: True or False as the figures decide, None where they do not.
 
     verdict: one sentence. baseline: what it is measured against. seeds: how many, 1 where nothing is random.
+
+    note: what else is to be known, as what would decide a claim that the figures do not.
     """
 
     claim: str
@@ -32,6 +34,7 @@ class Finding:
     baseline: str
     seeds: int
     figures: tuple[Figure, ...]
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""

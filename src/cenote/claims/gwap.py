@@ -2,7 +2,7 @@
 
 Qiu, "Global weighted average pooling bridges pixel-level localization and image-level classification" (1809.08264).
 There ImageNet and VOC; here a digit of 28 x 28 somewhere among pieces of other digits on 40 x 40, and a small
-convolutional network. About two minutes on two cores.
+convolutional network.
 """
 
 from __future__ import annotations

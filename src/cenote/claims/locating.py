@@ -7,6 +7,7 @@ where it looked. The map above its own mean is laid over the digit's ink: |both|
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -111,4 +112,4 @@ def _pictures(part: Digits, seed: int) -> Pictures:
 def _half(runs: Runs, half: int) -> Runs:
     assert runs.units is not None
     units = np.split(runs.units, 2, axis=1)[half]
-    return Runs(runs.rate, units.mean(1), units)
+    return replace(runs, scores=units.mean(1), units=units)

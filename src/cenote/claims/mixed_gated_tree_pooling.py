@@ -2,7 +2,7 @@
 
 Lee, Gallagher & Tu, "Generalizing pooling functions in convolutional neural networks: mixed, gated, and tree"
 (1509.08985). There CIFAR, SVHN and ImageNet, and deep networks; here digits of 28 x 28 and a network of two
-convolutions, with windows of 3 x 3 in steps of 2 as there. About two minutes on two cores.
+convolutions, with windows of 3 x 3 in steps of 2 as there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from cenote.claims.digits import digits
 from cenote.claims.downsampling import DATA, DEGREES, PARTS, PIXELS, halves, trial
 from cenote.claims.finding import Finding
-from cenote.claims.training import differences, scores, shows, spread, together, tuned, word
+from cenote.claims.training import differences, needed, scores, shows, spread, together, tuned, word
 from cenote.pool.gated import GatedPool
 from cenote.pool.mixed import MixedPool
 from cenote.pool.tree import TreePool
@@ -63,6 +63,7 @@ def check(data: Path) -> Finding:
         f"{word(shows(steady[best]))}: {spread(steady[best][0])}.",
         baseline="maximum and mean pooling in the same network",
         seeds=SEEDS,
+        note=needed(shown[best], beside[best], SEEDS),
         figures=(
             *scores(upright, DATA, "accuracy"),
             *scores(fall, DATA, "change of accuracy where turned and moved"),

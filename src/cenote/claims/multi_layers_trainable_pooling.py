@@ -3,7 +3,7 @@
 Tang & Yang, "Pooling and attention: what are effective designs for LLM-based embedding models?" (2409.02727). There
 Mistral-7B, tuned on triplets, whose last token is the baseline; here MiniLM, whose states stay as they are, and
 poolings trained on the like pairs of STS-B's training part, the others of a batch as negatives. MiniLM was made for the
-mean of its last layer, which no decoder is. About three minutes on two cores, one of them for the states.
+mean of its last layer, which no decoder is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import csv
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -247,7 +248,7 @@ def _cosines(pooling: nn.Module, first: Texts, second: Texts) -> Float64:
 def _of(runs: Runs, task: int) -> Runs:
     assert runs.units is not None
     units = np.split(runs.units, np.cumsum([TEST, QUERIES]), axis=1)[task]
-    return Runs(runs.rate, units.mean(1), units)
+    return replace(runs, scores=units.mean(1), units=units)
 
 
 def _pairs(data: Path, split: str, size: int) -> list[list[str]]:

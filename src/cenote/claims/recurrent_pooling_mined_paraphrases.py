@@ -4,7 +4,7 @@ Dadas, "Training effective neural sentence encoders from automatically mined par
 millions of pairs, and encoders that are tuned whole; here English sentences of STS-B's training part that share a
 translation in one of six languages, a few hundred pairs, and MiniLM, whose states stay as they are: those of its last
 layer, tuned on paraphrases by its makers, and its token embeddings. Nothing here encodes both languages, so that
-translations are not weighed against their pivot. About two minutes on two cores, half of them for the states.
+translations are not weighed against their pivot.
 """
 
 from __future__ import annotations

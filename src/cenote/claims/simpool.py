@@ -2,7 +2,7 @@
 
 Psomas, Kakogeorgiou, Karantzalos & Avrithis, "Keep it SimPool: who said supervised transformers suffer from attention
 deficit?" (2309.06891). There ImageNet; here a digit of 28 x 28 somewhere among pieces of other digits on 40 x 40, and a
-small convolutional network. About a minute on two cores.
+small convolutional network.
 """
 
 from __future__ import annotations

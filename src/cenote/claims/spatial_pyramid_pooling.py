@@ -3,12 +3,13 @@
 He, Zhang, Ren & Sun, "Spatial pyramid pooling in deep convolutional networks for visual recognition" (1406.4729). There
 ImageNet and VOC; here a digit of 28 x 28 somewhere on 40 x 40 beside a piece of another, and a small convolutional
 network; scenes of 10 x 10 such pictures are read region by region. How long regions take is measured with the
-convolutions of the paper's smallest network, untrained. About two minutes on two cores.
+convolutions of the paper's smallest network, untrained.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -213,4 +214,4 @@ def _pictures(part: Digits, seed: int) -> Pictures:
 def _third(runs: Runs, third: int) -> Runs:
     assert runs.units is not None
     units = np.split(runs.units, 3, axis=1)[third]
-    return Runs(runs.rate, units.mean(1), units)
+    return replace(runs, scores=units.mean(1), units=units)

@@ -2,6 +2,8 @@
 
     rate = argmax_r dev(train(first seeds, r))        scores = [test(train(seed, rate)) for seed in seeds]
 
+Rates are tried beyond the sweep while the best of all lies on its edge.
+
 A difference of two methods is paired seed by seed and unit by unit, and carries two intervals: Student's over the
 seeds, and a bootstrap over the units of the mean over the seeds.
 """
@@ -27,6 +29,8 @@ from cenote.encode.encoder import Encoder
 
 Float64 = NDArray[np.float64]
 _RESAMPLES = 2000
+_BEYOND = 4
+_OUT_OF_REACH = 100
 
 
 class Trial(NamedTuple):
@@ -39,24 +43,49 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Runs:
-    """A method after its sweep: the rate that dev chose, and test scores (seeds,) with their units (seeds, n)."""
+    """A method after its sweep: the rate that dev chose, and test scores (seeds,) with their units (seeds, n).
+
+    inside: whether rates below and above it were tried.
+    """
 
     rate: float
     scores: Float64
     units: Float64 | None
+    inside: bool = True
 
 
 def tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: int, sweep: int = 1) -> Runs:
     """Train with every rate and the first `sweep` seeds, then with the rate that is best on dev and the other seeds.
 
+    While the best is the first or the last of the rates, half a power of ten beyond it is tried too, up to four times.
     One thread computes.
     """
     with one_thread():
         swept = {rate: [train(seed, rate) for seed in range(sweep)] for rate in rates}
-        rate = max(rates, key=lambda rate: sum(trial.dev for trial in swept[rate]))
+        while (beyond := _beyond(swept)) is not None and len(swept) < len(rates) + _BEYOND:
+            swept[beyond] = [train(seed, beyond) for seed in range(sweep)]
+        rate, inside = _best(swept), beyond is None
         trials = [*swept[rate], *(train(seed, rate) for seed in range(sweep, seeds))]
     units = [trial.units for trial in trials if trial.units is not None]
-    return Runs(rate, np.array([trial.test for trial in trials]), np.stack(units) if units else None)
+    return Runs(rate, np.array([trial.test for trial in trials]), np.stack(units) if units else None, inside)
+
+
+def _best(swept: dict[float, list[Trial]]) -> float:
+    # of equals the one in the middle: an edge is chosen only where nothing inside is as good
+    ordered = sorted(swept)
+    dev = {rate: sum(trial.dev for trial in swept[rate]) for rate in ordered}
+    equal = [place for place, rate in enumerate(ordered) if dev[rate] == max(dev.values())]
+    return ordered[min(equal, key=lambda place: abs(place - (len(ordered) - 1) / 2))]
+
+
+def _beyond(swept: dict[float, list[Trial]]) -> float | None:
+    best = _best(swept)
+    # a single rate is given, and nothing is chosen
+    if len(swept) == 1 or min(swept) < best < max(swept):
+        return None
+    # 1, 3, 10, 30, ...: halves of powers of ten to one digit, as the sweeps are written
+    step = round(2 * np.log10(best)) + (1 if best == max(swept) else -1)
+    return float(f"{10 ** (step / 2):.0e}")
 
 
 @contextmanager
@@ -151,7 +180,11 @@ def figure(name: str, data: str, interval: tuple[float, float, float], digits: i
 
 def scores(runs: dict[str, Runs], data: str, of: str) -> list[Figure]:
     """Return the mean score of each method with its interval over the seeds."""
-    return [figure(f"{of} of {name}, rate {one.rate:g}", data, over_seeds(one.scores)) for name, one in runs.items()]
+    said = {True: "", False: ", the last tried"}
+    return [
+        figure(f"{of} of {name}, rate {one.rate:g}{said[one.inside]}", data, over_seeds(one.scores))
+        for name, one in runs.items()
+    ]
 
 
 def differences(runs: dict[str, Runs], method: str, baseline: str, data: str, of: str) -> list[Figure]:
@@ -169,6 +202,26 @@ def shows(differing: Sequence[Figure]) -> bool | None:
     if all(one.low is not None and one.low > 0 for one in differing):
         return True
     return False if all(one.high is not None and one.high < 0 for one in differing) else None
+
+
+def needed(holds: bool | None, differing: Sequence[Figure], seeds: int) -> str:
+    """Return what would decide an undecided claim if the values of its figures stay as they are, else an empty text.
+
+    An interval is as wide as one over the root of how many seeds or test items it is made of.
+    """
+    told: list[str] = []
+    for one in differing if holds is None else ():
+        low, high = one.low or 0.0, one.high or 0.0
+        if low > 0 or high < 0:
+            continue
+        times = ((high - low) / 2 / max(abs(one.value), 1e-9)) ** 2
+        data = one.name.endswith("over units")
+        if times > _OUT_OF_REACH:
+            told.append(f"no {'test data' if data else 'number of seeds'} within reach, so near to 0 does it lie")
+        else:
+            told.append(f"{times:.1f} times the test data" if data else f"about {np.ceil(times * seeds):.0f} seeds")
+        told[-1] += f" ({one.name}, {one.data})"
+    return f"To decide, were the differences to stay as they are, it would take {'; '.join(told)}." if told else ""
 
 
 def together(shown: Sequence[bool | None]) -> bool | None:

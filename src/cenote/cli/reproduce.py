@@ -30,7 +30,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Check a paper's claim on real data, and say whether it shows; `all` checks every one that has a check."""
-    from cenote.claims.papers import find
+    from cenote.claims.papers import find, took
     from cenote.claims.papers import result as kept
     from cenote.claims.reproducing import checks
     from cenote.claims.reproducing import reproduce as run
@@ -38,8 +38,7 @@ def reproduce(
     for one in checks() if slug == ALL else [slug]:
         before = kept(find(one).slug)
         if before is not None:
-            took = f"{before['seconds']:,.0f} s on {before['cpu']}"
-            TERMINAL.message(f"checking {one}: it took {took} when its result was kept")
+            TERMINAL.message(f"checking {one}: it took {took(before)} when its result was kept")
         found = run(one, data=data, keep=keep)
         if as_json:
             result_json(found)
