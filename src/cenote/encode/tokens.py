@@ -37,6 +37,8 @@ class Tokenizer:
         self._fast = fast
         self._fast.no_padding()
         self._fast.no_truncation()
+        if not _by_words(fast):
+            _forget_pieces(fast)
         self.specials = specials
         self.fingerprint = sha256(fast.to_str().encode()).hexdigest()
         self.overhead = len(self._fast.encode("", add_special_tokens=specials).ids)
@@ -80,6 +82,22 @@ class Tokenizer:
                 raise
             reason = f"the text {bad[:40]!r} holds half of a surrogate pair, which is no character"
             raise ValueError(f"{reason}; read it with errors='replace'") from None
+
+
+def _by_words(fast: Any) -> bool:
+    """Whether a tokenizer cuts a text at its spaces before it looks for tokens."""
+    text = "a b" if fast.normalizer is None else fast.normalizer.normalize_str("a b")
+    return fast.pre_tokenizer is not None and len(fast.pre_tokenizer.pre_tokenize_str(text)) > 1
+
+
+def _forget_pieces(fast: Any) -> None:
+    """Switch off the cache of ten thousand pieces that some models keep.
+
+    One of words fills soon and is asked all the time; one of whole texts grows for hours, by several KiB a text, and
+    few come twice.
+    """
+    if hasattr(fast.model, "_resize_cache"):
+        fast.model._resize_cache(0)
 
 
 def _cut(encoding: Any, window: int | None) -> Tokens:
