@@ -1,6 +1,7 @@
 """cenote serve as a process: its address, its end, and what it says where it cannot begin."""
 
 import importlib.util
+import os
 import re
 import signal
 import socket
@@ -57,6 +58,17 @@ def test_it_listens_on_this_machine_only_and_ends_like_any_command(place: Path) 
                     pass
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_arrays_of_arrow_are_allocated_by_the_system(place: Path) -> None:
+    # its own allocator grew for as long as documents were added
+    told = "lambda *_, **__: print(__import__('pyarrow').default_memory_pool().backend_name)"
+    command = f"import cenote.serve.running as r; r.run = {told}; from cenote.cli.main import run; run()"
+    free = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    said = subprocess.run(
+        [sys.executable, "-c", command, "serve", str(place)], capture_output=True, env=free, text=True
+    )
+    assert said.stdout.strip() == "system", said.stderr
 
 
 def test_sigterm_finishes_what_runs_and_ends_well(tmp_path: Path) -> None:
