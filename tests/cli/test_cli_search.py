@@ -47,12 +47,28 @@ def test_a_question_from_stdin_is_answered_before_the_next_one_comes(shelf: Path
 
 def test_text_shows_rank_score_id_place_and_passage(cenote: Cenote, shelf: Path) -> None:
     said = cenote("search", shelf, "parse a date", "-k", 2).out.splitlines()
-    assert len(said) == 4
+    assert [line[:3].strip() for line in said if not line.startswith("    ")] == ["1", "2"]
     rank, score, place = said[0].split(maxsplit=2)
     assert (rank, place) == ("1", "dates.md, Dates")
     assert 0 < float(score) <= 1
     assert "Parse a date from a string" in said[1]
     assert max(map(len, said)) <= 80
+
+
+def test_of_a_long_passage_the_place_is_shown_that_the_question_is_about(cenote: Cenote, tmp_path: Path) -> None:
+    filler = "The committee of the club met in the evening and spoke of the weather. " * 20
+    (tmp_path / "minutes.txt").write_text(f"{filler}The gasket of the pump\nwas replaced in May. {filler}")
+    cenote("index", tmp_path / "minutes.txt", "--out", tmp_path / "x", "--recipe", "wordllama | flat")
+    plain = cenote("search", tmp_path / "x", "when were the gaskets of the pump replaced?").out
+    lines = plain.splitlines()[1:]
+    assert " ".join(line.strip() for line in lines).startswith("… The gasket of the pump was replaced in May. The")
+    assert 2 <= len(lines) <= 4
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in plain
+    whole = cenote("search", tmp_path / "x", "gaskets of the pump", "--json").json["hits"][0]["text"]
+    assert whole == (tmp_path / "minutes.txt").read_text()
+    nowhere = cenote("search", tmp_path / "x", "violin").out.splitlines()[1]
+    assert nowhere.strip().startswith("The committee of the club met")
 
 
 def test_what_a_document_tells_a_terminal_to_do_is_not_passed_on(cenote: Cenote, shelf: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from cenote.cli.arguments import AsJson, Directory
 from cenote.cli.lines import lines
+from cenote.cli.snippet import emphasised, snippet
 from cenote.cli.terminal import TERMINAL, result, result_json
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ def search(
     passages: Annotated[bool, typer.Option("--passages", help="The nearest passages, not documents.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search a collection: with --json, one object a question. Questions from stdin are answered as they come."""
+    """Search a collection: with --json, one object a question. Questions from stdin are answered as they come.
+
+    Of a passage that is long the part is shown where the question's words stand; --json gives it whole.
+    """
     from cenote.collection import open_collection
 
     piped = texts == ["-"]
@@ -43,7 +48,7 @@ def search(
             if piped or len(texts) > 1:
                 result(f"{chr(10) if n else ''}{question}")
             for rank, hit in enumerate(hits, 1):
-                _show(rank, hit)
+                _show(rank, hit, question)
             if not hits:
                 TERMINAL.message("nothing was found")
 
@@ -57,11 +62,10 @@ def _asked(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def _show(rank: int, hit: Hit) -> None:
+def _show(rank: int, hit: Hit, question: str) -> None:
     page = f", page {hit.page}" if hit.page is not None else ""
     heading = f", {hit.heading}" if hit.heading else ""
     result(f"{rank:3}  {hit.score:.4f}  {hit.id}{page}{heading}")
     width = max(40, shutil.get_terminal_size().columns - 6)
-    # a document may hold anything, and a terminal obeys some of it
-    snippet = " ".join("".join(c if c.isprintable() else " " for c in hit.text).split())
-    result(f"     {snippet if len(snippet) <= width else snippet[: width - 1] + '…'}")
+    for line in textwrap.wrap(snippet(hit.text, question), width, break_on_hyphens=False):
+        result(f"     {emphasised(line, question, *TERMINAL.bold)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,12 @@ class Terminal:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+
+    @property
+    def bold(self) -> tuple[str, str]:
+        """What a terminal takes around emphasised words of a result; nothing where stdout is none, or asked not to."""
+        plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        return ("", "") if plain or os.name == "nt" else ("\x1b[1m", "\x1b[0m")
 
     def message(self, text: str) -> None:
         """Say something to the person, unless they asked for quiet."""
