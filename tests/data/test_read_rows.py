@@ -404,3 +404,26 @@ def test_a_packed_row_without_end_is_left_unread(tmp_path: Path, monkeypatch: py
     path = tmp_path / name
     path.write_bytes(gzip.compress(b'{"text": "' + b"a" * 10**6 + b'"}'))
     assert [one.kind for one in read(path) if isinstance(one, Skipped)] == ["too large"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
+def test_two_columns_of_one_name_are_reported_and_neither_is_taken_for_the_other(name: str, tmp_path: Path) -> None:
+    if name == "a.parquet":
+        table = pa.table([["first"], [1], [2]], names=["text", "year", "year"])
+        parquet.write_table(table, tmp_path / name)
+    else:
+        mark = "," if name == "a.csv" else "\t"
+        (tmp_path / name).write_text(
+            "\n".join(mark.join(row) for row in (["text", "year", "year"], ["first", "1", "2"]))
+        )
+    (tmp_path / "b.csv").write_text("text,year\nsecond,3\n")
+    skipped, kept = read(tmp_path)
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason.endswith("two columns 'year'; rename one")
+    assert isinstance(kept, Document)
+    assert kept.text == "second"
+
+
+def test_columns_without_a_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,,year,,\nfirst,1,1990,2,\n")
+    assert documents(tmp_path / "a.csv") == [("a.csv#0", "first", {"": 1, "year": 1990, "4": 2, "5": None})]

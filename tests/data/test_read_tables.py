@@ -237,3 +237,17 @@ def test_a_document_made_by_hand_must_hold_text(name: str, value: Any) -> None:
     made = Document(**({"id": "a", "text": "first"} | {name: value}))
     with pytest.raises(TypeError, match=f"row 0 is a Document whose {name} must be a string"):
         list(read([made]))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table([["first"], [1], [2]], names=["text", "year", "year"]),
+        pa.table([["first"], [1], [2]], names=["text", "year", "year"]).to_reader(),
+        pd.DataFrame([["first", 1, 2]], columns=["text", "year", "year"]),
+    ],
+    ids=["arrow", "reader", "pandas"],
+)
+def test_a_table_with_two_columns_of_one_name_is_refused(table: Any) -> None:
+    with pytest.raises(ValueError, match="two columns 'year'"):
+        list(read(table))

@@ -12,7 +12,8 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -42,6 +43,11 @@ def rows(path: Path, texts: Collection[str] = ()) -> Iterator[Row | Unreadable]:
         yield Unreadable(f"it is not UTF-8 (byte {_first_wrong_byte(path)}); convert it first", "not UTF-8")
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         yield Unreadable(f"it cannot be read to its end: {getattr(error, 'strerror', None) or error}")
+
+
+def twice(names: Iterable[str]) -> str | None:
+    """Return the first name that comes more than once, None where each is one of its own."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def _opened(path: Path) -> TextIO:
@@ -108,7 +114,12 @@ def _csv(path: Path, texts: Collection[str]) -> Iterator[Row | Unreadable]:
 
 def _dict_rows(file: TextIO, path: Path) -> Iterator[dict[str, str] | Unreadable]:
     table = csv.reader(file, delimiter="\t" if suffix(path.name) == "tsv" else ",")
-    names = next(table, [])
+    found = next(table, [])
+    # a spreadsheet leaves columns without a name behind: those after the first are called by their place
+    names = [name if name or n == found.index("") else str(n + 1) for n, name in enumerate(found)]
+    if (name := twice(names)) is not None:
+        yield Unreadable(f"its first line names two columns {name!r}; rename one", "two columns of one name")
+        return
     for row in table:
         if not row:
             continue
@@ -139,6 +150,9 @@ def _parquet(path: Path) -> Iterator[Row | Unreadable]:
 
     try:
         with parquet.ParquetFile(path) as file:
+            if (name := twice(file.schema_arrow.names)) is not None:
+                yield Unreadable(f"it has two columns {name!r}; rename one", "two columns of one name")
+                return
             for batch in file.iter_batches(batch_size=_BATCH):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cenote.data.base import Document
-from cenote.data.rows import Row
+from cenote.data.rows import Row, twice
 
 _BATCH = 1024
 
@@ -14,21 +14,29 @@ _BATCH = 1024
 def table_rows(table: Any) -> Iterator[Row | Document]:
     """Yield the rows of a table, or the dicts (or Documents) of an iterable.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, ValueError where two columns have one name.
     """
     if hasattr(table, "read_next_batch"):  # an Arrow reader
+        _check_columns(table.schema.names)
         for batch in table:
             yield from batch.to_pylist()
     elif hasattr(table, "to_batches"):  # an Arrow table
+        _check_columns(table.schema.names)
         for batch in table.to_batches(max_chunksize=_BATCH):
             yield from batch.to_pylist()
     elif hasattr(table, "iloc"):  # pandas
+        _check_columns(map(str, table.columns))
         for start in range(0, len(table), _BATCH):
             yield from table.iloc[start : start + _BATCH].to_dict("records")
     elif hasattr(table, "iter_rows"):  # polars
         yield from table.iter_rows(named=True)
     else:
         yield from _items(table)
+
+
+def _check_columns(names: Iterable[str]) -> None:
+    if (name := twice(names)) is not None:
+        raise ValueError(f"the table has two columns {name!r}; rename one")
 
 
 def _items(table: Any) -> Iterator[Row | Document]:
