@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,18 @@ def test_a_page_border_does_not_end_a_passage() -> None:
     text = "It begins here. It goes on over the page and then ends."
     spans = bound(64, "minilm").split(Document("a", text, pages=((0, 1), (20, 2))))
     assert [(span.start, span.end) for span in spans] == [(0, len(text))]
+
+
+def test_every_passage_takes_as_many_sentences_as_fit_and_the_last_what_is_left() -> None:
+    sentences = [f"Number {n}{' and more' * (n * 7 % 5)}. " for n in range(40)] + ["Over."]
+    text = "".join(sentences)
+    starts = np.cumsum([0, *map(len, sentences)])
+    spans = bound(32, "minilm").split(Document("a", text))
+    assert all(span.start in starts for span in spans)
+    for span, following in pairwise(spans):
+        next_sentence = int(starts[np.searchsorted(starts, following.start) + 1])
+        held, more = lengths([text[span.start : span.end], text[span.start : next_sentence].rstrip()], "minilm")
+        assert held <= 32 < more
 
 
 def test_the_window_is_the_most_a_passage_may_ask_for() -> None:
