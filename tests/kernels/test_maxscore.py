@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cenote.kernels.maxscore import WINDOW, best_rows
+from cenote.kernels.maxscore import WINDOW, best_rows, in_order
 from cenote.kernels.postings import invert
 
-ROWS = 3 * WINDOW + 100
+ROWS = 9 * WINDOW + 100
 WORDS = 40
 
 
 def drawn(seed: int) -> tuple[Any, ...]:
-    """Lists (starts, rows, counts) of ROWS rows: word c stands in about one of c + 1, mostly once."""
+    """Lists (words, starts, rows, counts) of ROWS rows: word 3 c stands in about one of c + 1, mostly once."""
     generator = np.random.default_rng(seed)
     held = generator.random((ROWS, WORDS)) < 0.9 / np.arange(1, WORDS + 1) ** 1.3
     rows, columns = np.nonzero(held)
     indptr = np.searchsorted(rows, np.arange(ROWS + 1)).astype(np.int64)
     counts = generator.geometric(0.7, len(rows)).astype(np.float32)
     starts, listed, values = invert(indptr, columns.astype(np.int64), counts, WORDS)
-    return starts, listed, values.astype(np.uint8)
+    return 3 * np.arange(WORDS), starts, listed, values.astype(np.uint8)
 
 
 def every_posting(part: tuple[Any, ...], lists: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores (ROWS,), each the float32 sum of its terms in the order of the query."""
-    starts, rows, values, norms = part
+    _, starts, rows, values, norms = part
     scores = np.zeros(ROWS, np.float32)
     for c, weight in zip(lists, weights, strict=True):
         mine = slice(starts[c], starts[c + 1])
@@ -39,12 +39,10 @@ def found(
     part: tuple[Any, ...], lists: NDArray[np.int64], weights: NDArray[np.float32], k: int, keep: NDArray[np.bool_]
 ) -> list[tuple[int, float]]:
     best, held = np.zeros((1, k), np.float32), np.full((1, k), -1, np.int64)
-    starts, _, values, norms = part
-    heights = np.array([values[starts[c] : starts[c + 1]].max(initial=0) for c in lists], np.float32)
-    bounds = abs(weights) * (heights if norms is None else 1)
-    best_rows(best, held, 0, part, ROWS, np.array([0, len(lists)]), lists, weights, bounds, keep)
-    hits = [(int(row), float(score)) for row, score in zip(held[0], best[0], strict=True) if row >= 0]
-    return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+    unknown = np.full(WORDS, np.nan, np.float32)
+    best_rows(best, held, 0, (*part, unknown), ROWS, np.array([0, len(lists)]), 3 * lists, weights, keep)
+    (count,) = in_order(best, held)
+    return list(zip(held[0, :count].tolist(), best[0, :count].tolist(), strict=True))
 
 
 def expected(scores: NDArray[np.float32], k: int, keep: NDArray[np.bool_]) -> list[tuple[int, float]]:

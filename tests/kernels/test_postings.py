@@ -1,6 +1,7 @@
 """Inverted lists hold what the rows held, and adding them up is the sparse product."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from cenote.kernels.postings import (
     append,
+    asked,
     count_live,
-    greatest,
     invert,
     numbered,
     score_rows,
     seek,
+    seek_near,
     tallied,
 )
 
@@ -32,6 +34,14 @@ def compressed(dense: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[n
     rows, columns = np.nonzero(dense)
     indptr = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
     return indptr, columns.astype(np.int64), dense[rows, columns]
+
+
+def products(dense: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
+    """A part whose words are the columns that stand in a row."""
+    starts, rows, values = invert(*compressed(dense), DIM)
+    words = np.flatnonzero(np.diff(starts))
+    starts = np.append(starts[words], len(rows))
+    return words, starts, rows, values, None, np.full(len(words), np.nan, np.float32)
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,7 +62,7 @@ def test_inverting_transposes_and_keeps_rows_ascending(rows: int, seed: int) -> 
 def test_rows_score_their_product_with_the_query(rows: int, seed: int) -> None:
     dense, query = drawn(rows, seed), drawn(1, seed + 1)[0]
     lists, wanted = np.flatnonzero(query), np.random.default_rng(seed).permutation(rows)
-    scores = score_rows((*invert(*compressed(dense), DIM), None), lists, query[lists], wanted)
+    scores = score_rows(products(dense), lists, query[lists], wanted)
     assert scores.tolist() == (dense @ query)[wanted].tolist()
 
 
@@ -61,7 +71,8 @@ def test_a_saturated_term_is_weight_times_tf_over_tf_plus_norm(dtype: type[np.ge
     starts, rows, counts = np.array([0, 1, 3]), np.array([4, 0, 2], np.int32), np.array([1, 3, 200], dtype)
     norms = np.array([0.5, 9, 1.5, 9, 2.5], np.float32)
     weights = np.array([2, 1.75], np.float32)
-    scores = score_rows((starts, rows, counts, norms), np.array([0, 1]), weights, np.arange(5))
+    part = (np.array([5, 7]), starts, rows, counts, norms, np.full(2, np.nan, np.float32))
+    scores = score_rows(part, np.array([5, 7]), weights, np.arange(5))
     expected = np.array([1.75 * 3 / 3.5, 0, 1.75 * 200 / 201.5, 0, 2 * 1 / 3.5])
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
@@ -72,8 +83,11 @@ def test_a_row_that_is_not_there_is_passed_over() -> None:
 
 
 def test_no_lists_score_nothing() -> None:
-    part = (*invert(*compressed(drawn(3, 1)), DIM), None)
-    assert score_rows(part, np.zeros(0, np.int64), np.zeros(0, np.float32), np.arange(3)).tolist() == [0, 0, 0]
+    assert score_rows(products(drawn(3, 1)), np.zeros(0, np.int64), np.zeros(0, np.float32), np.arange(3)).tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,13 +97,25 @@ def test_seeking_finds_the_last_place_that_is_not_behind_the_row(rows: list[int]
     assert seek(np.sort(rows).astype(np.int32), 0, len(rows), row) == max(0, places)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3000), st.integers(0, 999), st.floats(0, 1), st.floats(-1, 2), st.integers(0, 40))
+def test_seeking_from_any_guess_finds_the_same_place(n: int, seed: int, at: float, guess: float, low: int) -> None:
+    rows = np.sort(np.random.default_rng(seed).choice(4 * n, n, replace=False)).astype(np.int32)
+    low, row = min(low, n - 1), int(at * 4 * n)
+    assert seek_near(rows, low, n - low, row, int(guess * n)) == seek(rows, low, n - low, row)
+
+
 @settings(max_examples=40, deadline=None)
 @given(rows=st.integers(0, 20), seed=st.integers(0, 999))
-def test_the_greatest_of_a_list_is_that_of_its_column(rows: int, seed: int) -> None:
-    dense = -drawn(rows, seed)
-    starts, _, values = invert(*compressed(dense), DIM)
-    found = greatest(starts, values, np.arange(DIM))
-    assert found.tolist() == abs(dense).max(axis=0, initial=0).tolist()
+def test_bounds_are_the_greatest_terms_of_the_words_that_are_there(rows: int, seed: int) -> None:
+    dense, weights = -drawn(rows, seed), np.arange(-4, DIM - 4).astype(np.float32)
+    part = products(dense)
+    for _ in range(2):  # computed, and then looked up
+        lists, kept, bounds = asked(part, np.arange(DIM), weights)
+        there = np.flatnonzero(abs(dense).max(axis=0, initial=0))
+        assert part[0][lists].tolist() == there.tolist()
+        assert kept.tolist() == weights[there].tolist()
+        assert bounds.tolist() == abs(weights * dense).max(axis=0, initial=0)[there].tolist()
 
 
 @settings(max_examples=40, deadline=None)

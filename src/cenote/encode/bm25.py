@@ -12,7 +12,7 @@ never negative. Only counts are kept: N, df and avgdl are those of the collectio
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
@@ -52,6 +52,8 @@ class BM25:
 
     def counts(self, texts: Sequence[str]) -> Sparse:
         """Return the words of each text by their numbers, ascending, and how often each stands there."""
+        if len(texts) == 1:
+            return self._counted(texts[0])
         # words are counted by the order in which they come; each is hashed once
         vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
         offsets, places = array("q", [0]), array("q")
@@ -63,6 +65,13 @@ class BM25:
         columns = rank.astype(np.int64)[np.frombuffer(places, np.int64)] if places else np.zeros(0, np.int64)
         indptr, found, counts = tallied(np.frombuffer(offsets, np.int64), columns)
         return Sparse(indptr, ordered[found], counts, DIM)
+
+    def _counted(self, text: str) -> Sparse:
+        """One text, as a question is: arrays of a few words would take longer to set up than the words to count."""
+        found = Counter(map(self._number, words(text)))
+        numbers = sorted(found)
+        counts = np.array([found[number] for number in numbers], np.float32)
+        return Sparse(np.array([0, len(numbers)], np.int64), np.array(numbers, np.int64), counts, DIM)
 
     def token_spans(self, texts: Sequence[str]) -> list[Int64]:
         """Return int64 (n, 2) of each text: the characters of its words."""

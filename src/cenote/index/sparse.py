@@ -25,10 +25,11 @@ from cenote.errors import CorruptIndex
 from cenote.index import store
 from cenote.index.base import Index, checked_k, checked_keep
 from cenote.kernels import postings, threads
-from cenote.kernels.maxscore import best_rows
+from cenote.kernels.maxscore import best_rows, in_order
 
 Part: TypeAlias = dict[str, NDArray[Any]]
 _ARRAYS = ("words", "starts", "rows", "values", "lengths")
+_ALL = np.ones(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,6 @@ class Sparse(Index):
         self._parts = list(parts)
         self._starts = np.cumsum([0] + [len(part["lengths"]) for part in parts], dtype=np.int64)
         self._folders = list(folders)
-        self._highest: dict[int, Float32] = {}
         self._living: Bool | None = None
         self._told: Known | None = None
 
@@ -87,7 +87,11 @@ class Sparse(Index):
     def living(self, alive: Bool | None) -> None:
         """Say which rows live; see `Index.living`."""
         self._living = None if alive is None else checked_keep(alive, len(self))
-        self.__dict__.pop("_statistics", None)
+        self._forget()
+
+    def _forget(self) -> None:
+        for counted in ("_statistics", "_scored"):
+            self.__dict__.pop(counted, None)
 
     @cached_property
     def _statistics(self) -> _Statistics:
@@ -107,51 +111,46 @@ class Sparse(Index):
             return
         if self._told is None or self._told.mean != known.mean:
             self._told = Known(known.mean, {})
-            self.__dict__.pop("_statistics", None)
+            self._forget()
         self._told.idf.update(known.idf)
 
     def search(self, queries: arrays.Sparse, k: int = 10, *, keep: Bool | None = None) -> Hits:
         """Return the k best rows of each query, of those that score above 0; see `Index.search`."""
         k, x = checked_k(k), _checked(queries, "queries", self.dim)
-        kept = np.ones(0, np.bool_) if keep is None else checked_keep(keep, len(self))
-        asked = [(first, len(part["lengths"]), self._asked(part, first, x)) for part, first in self._numbered()]
+        kept = _ALL if keep is None else checked_keep(keep, len(self))
+        (indptr, words, weights), parts = self._asked(x), self._scored
         # full from the start of places that only a score above 0 takes
         best, held = np.zeros((len(x), k), np.float32), np.full((len(x), k), -1, np.int64)
 
         def run(start: int, stop: int) -> None:
-            mine = slice(start, stop)
-            for first, rows, (part, indptr, *query) in asked:
-                some = kept[first : first + rows]
-                best_rows(best[mine], held[mine], first, part, rows, indptr[start : stop + 1], *query, some)
+            mine, ends = (best[start:stop], held[start:stop]), indptr[start : stop + 1]
+            for first, rows, part in parts:
+                best_rows(*mine, first, part, rows, ends, words, weights, kept[first : first + rows])
 
-        threads.over_ranges(run, len(x))
-        order = np.lexsort((held, -best), axis=1)
-        each = np.arange(len(x))[:, None]
-        ids, scores = held[each, order], best[each, order]
-        scores[ids < 0] = -np.inf
-        return Hits(ids, scores, (ids >= 0).sum(axis=1))
+        if len(x) == 1:  # a question alone is answered before another thread has woken up
+            run(0, 1)
+        else:
+            threads.over_ranges(run, len(x))
+        counts = in_order(best, held)
+        return Hits(held, best, counts)
 
-    def _asked(self, part: Part, first: int, x: arrays.Sparse) -> _Asked:
-        words = x.indices.astype(np.int64)
-        lists, known = _lists(part["words"], words)
-        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])[x.indptr]
-        weights, heights, norms = x.values[known], self._heights(part, lists), None
-        bounds = abs(weights) * heights
+    def _asked(self, x: arrays.Sparse) -> tuple[Int64, Int64, Float32]:
+        """Rows of words and their weights, in arrays of the one kind that kernels are compiled for."""
+        words, weights = x.indices.astype(np.int64), x.values.astype(np.float32)
         if self.saturation is not None:
-            weights, norms = weights * self._statistics.idf(words[known]), self._statistics.norms[first]
-            bounds = abs(weights) * (heights / (heights + self._statistics.least))
-        told = (part["starts"], part["rows"], part["values"], norms)
-        return _Asked(told, indptr, lists, weights, bounds)
+            weights *= self._statistics.idf(words)
+        return x.indptr.astype(np.int64), words, weights
 
-    def _heights(self, part: Part, lists: Int64) -> Float32:
-        """The greatest magnitudes in lists of a part, each found when it is first asked for."""
-        known = self._highest.get(id(part))
-        if known is None:
-            known = self._highest[id(part)] = np.full(len(part["words"]), np.nan, np.float32)
-        new = lists[np.isnan(known[lists])]
-        if len(new):
-            known[new] = postings.greatest(part["starts"], part["values"], new)
-        return known[lists]
+    @cached_property
+    def _scored(self) -> list[tuple[int, int, postings.Part]]:
+        """The first row, the number of rows and the lists of each part, as kernels take them."""
+        found = []
+        for part, first in self._numbered():
+            norms = None if self.saturation is None else self._statistics.norms[first]
+            lists = (part["words"], part["starts"], part["rows"], part["values"])
+            heights = np.full(len(part["words"]), np.nan, np.float32)
+            found.append((first, len(part["lengths"]), (*lists, norms, heights)))
+        return found
 
     def score(self, queries: arrays.Sparse, ids: Int64) -> Float32:
         """Return the scores of rows ids (q, c), 0 for a row that shares no word; id -1 gives -inf.
@@ -164,16 +163,13 @@ class Sparse(Index):
         if ids.size and (ids.min() < -1 or ids.max() >= len(self)):
             raise ValueError(f"ids must lie in 0..{len(self) - 1}, not {int(ids.min())}..{int(ids.max())}")
         out = np.where(ids >= 0, np.float32(0), np.float32(-np.inf))
-        for part, first in self._numbered():
-            inside = (ids >= first) & (ids < first + len(part["lengths"]))
-            if not inside.any():
-                continue
-            asked = self._asked(part, first, x)
+        indptr, words, weights = self._asked(x)
+        for first, rows, part in self._scored:
+            inside = (ids >= first) & (ids < first + rows)
             for query in np.flatnonzero(inside.any(axis=1)):
-                mine = slice(asked.indptr[query], asked.indptr[query + 1])
+                mine = slice(indptr[query], indptr[query + 1])
                 wanted = ids[query, inside[query]] - first
-                scores = postings.score_rows(asked.part, asked.lists[mine], asked.weights[mine], wanted)
-                out[query, inside[query]] = scores
+                out[query, inside[query]] = postings.score_rows(part, words[mine], weights[mine], wanted)
         return out
 
     def save(self, folder: str | Path) -> None:
@@ -243,20 +239,10 @@ class Sparse(Index):
         return [(part, int(first)) for part, first in zip(self._parts, self._starts, strict=False)]
 
 
-class _Asked(NamedTuple):
-    """The words of queries that a part has: their lists and weights, and bounds of the magnitudes of their terms."""
-
-    part: postings.Part
-    indptr: Int64
-    lists: Int64
-    weights: Float32
-    bounds: Float32
-
-
 class _Statistics:
     """What BM25 knows of all rows that live; norms: {first row of a part: k1 (1 − b + b |x| / avg) of its rows}.
 
-    least: the least of these norms. told: what is known from elsewhere; then nothing is counted here.
+    told: what is known from elsewhere; then nothing is counted here.
     """
 
     def __init__(
@@ -280,7 +266,6 @@ class _Statistics:
             first: np.maximum(k1 * (1 - b + b / self.mean * part["lengths"]), 1e-30).astype(np.float32)
             for first, part in zip(firsts, parts, strict=True)
         }
-        self.least = min((norms.min(initial=np.inf) for norms in self.norms.values()), default=np.float32(np.inf))
 
     def _counted(self) -> float:
         """Count the rows that live; return their mean length."""
@@ -294,8 +279,9 @@ class _Statistics:
     def idf(self, words: Int64) -> Float32:
         """Return ln(1 + (N − df + 0.5) / (df + 0.5)) of each word."""
         asked = words.tolist()
-        new = np.array([word for word in dict.fromkeys(asked) if word not in self._idf], np.int64)
-        if len(new):
+        missing = {word: None for word in asked if word not in self._idf}
+        if missing:
+            new = np.array(list(missing), np.int64)
             df = np.zeros(len(new), np.int64)
             for part, alive in self._each():
                 lists, held = _lists(part["words"], new)

@@ -17,8 +17,9 @@ from cenote.arrays import Float32, Int64
 from cenote.kernels.compiled import compiled
 
 Int32: TypeAlias = NDArray[np.int32]
-Part: TypeAlias = tuple[Int64, Int32, NDArray[Any], Float32 | None]
-"""The lists of some rows, as (starts, rows, values), and the norms of these rows where BM25 scores them."""
+Part: TypeAlias = tuple[Int64, Int64, Int32, NDArray[Any], Float32 | None, Float32]
+"""The lists of some rows, as (words, starts, rows, values), the norms of the rows where BM25 scores them, and heights:
+of each list the greatest magnitude of its terms under a weight of 1, NaN until somebody asks for it."""
 
 
 @compiled
@@ -146,9 +147,55 @@ def seek(rows: Int32, low: int, length: int, row: int) -> int:
 
 
 @compiled
-def score_rows(part: Part, lists: Int64, weights: Float32, wanted: Int64) -> Float32:
-    """Return (wanted): the sum of the terms of each wanted row, in the order of the lists of a query."""
-    starts, rows, values, norms = part
+def seek_near(rows: Int32, low: int, length: int, row: int, guess: int) -> int:
+    """Return what `seek` does, sooner where that is near `guess`: strides from there go around it first."""
+    stride, end = 32, low + length
+    start = max(min(guess - stride, end - 1), low)
+    stop = min(start + 2 * stride, end)
+    while start > low and rows[np.uint64(start)] > row:
+        stop, stride = start, 4 * stride
+        start = max(start - stride, low)
+    while stop < end and rows[np.uint64(stop)] <= row:
+        start, stride = stop, 4 * stride
+        stop = min(stop + stride, end)
+    found: int = seek(rows, start, stop - start, row)
+    return found
+
+
+@compiled
+def asked(part: Part, words: Int64, weights: Float32) -> tuple[Int64, Float32, Float32]:
+    """Return (lists, weights, bounds) of the words that a part has; bounds: the greatest magnitudes of their terms."""
+    known, starts, rows, values, norms, heights = part
+    lists, kept = np.empty(len(words), np.int64), np.empty(len(words), np.float32)
+    bounds = np.empty(len(words), np.float32)
+    count = 0
+    for i in range(len(words)):
+        at = np.searchsorted(known, words[i])
+        if at == len(known) or known[at] != words[i]:
+            continue
+        if np.isnan(heights[at]):
+            # threads that meet here find the same
+            heights[at] = _height(rows[starts[at] : starts[at + 1]], values[starts[at] : starts[at + 1]], norms)
+        lists[count], kept[count], bounds[count] = at, weights[i], abs(weights[i]) * heights[at]
+        count += 1
+    return lists[:count], kept[:count], bounds[:count]
+
+
+@compiled
+def _height(rows: Int32, values: NDArray[Any], norms: Float32 | None) -> Any:
+    height = np.float32(0)
+    for j in range(len(rows)):
+        if norms is not None and np.uint32(rows[j]) >= len(norms):
+            continue
+        height = max(height, abs(term(np.float32(1), values[j], norms, rows[j])))
+    return height
+
+
+@compiled
+def score_rows(part: Part, words: Int64, weights: Float32, wanted: Int64) -> Float32:
+    """Return (wanted): the sum of the terms of each wanted row, in the order of the words of a query."""
+    _, starts, rows, values, norms, _ = part
+    lists, weights, _ = asked(part, words, weights)
     scores = np.zeros(len(wanted), np.float32)
     for i in range(len(lists)):
         begin, end = starts[lists[i]], starts[lists[i] + 1]
@@ -177,13 +224,3 @@ def count_live(starts: Int64, rows: Int32, lists: Int64, live: NDArray[np.bool_]
             if row < len(live) and live[row]:
                 totals[i] += 1
     return totals
-
-
-@compiled
-def greatest(starts: Int64, values: NDArray[np.generic], lists: Int64) -> Float32:
-    """Return (lists): the greatest magnitude of the values of each list, 0 for an empty one."""
-    found = np.zeros(len(lists), np.float32)
-    for i in range(len(lists)):
-        for j in range(starts[lists[i]], starts[lists[i] + 1]):
-            found[i] = max(found[i], abs(np.float32(values[j])))
-    return found
