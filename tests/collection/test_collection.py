@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -393,3 +393,31 @@ def test_a_collection_lies_where_its_relative_path_says(
     with cenote.create(name, rows(0, 5), RECIPE) as made:
         assert made.get(["d3"])[0].text.startswith("number 3")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda docs: docs.search("bread"),
+        lambda docs: docs.rank(["bread"], 3),
+        lambda docs: docs.get(["d1"]),
+        lambda docs: docs.ids(),
+        lambda docs: "d1" in docs,
+        lambda docs: docs.info(),
+        lambda docs: docs.verify(),
+        lambda docs: docs.refresh(),
+        lambda docs: docs.add(rows(3, 4)),
+        lambda docs: docs.delete(["d1"]),
+        lambda docs: docs.compact(),
+        lambda docs: docs.reindex(RECIPE),
+    ],
+)
+def test_a_closed_collection_says_so_and_is_not_changed(ask: Callable[[Collection], object], tmp_path: Path) -> None:
+    docs = cenote.create(tmp_path / "docs", rows(0, 3), RECIPE)
+    docs.close()
+    docs.close()
+    with pytest.raises(ValueError, match="is closed; open it again"):
+        ask(docs)
+    with cenote.open(tmp_path / "docs") as again:
+        assert again.ids() == ["d0", "d1", "d2"]
+        assert again.version == docs.version

@@ -15,14 +15,14 @@ from cenote.collection import compaction, manifest
 from cenote.collection.attributes import Schema
 from cenote.collection.beginning import asked, begun, empty, vacant
 from cenote.collection.building import Builder, Progress, dead_rows, nothing
-from cenote.collection.hits import Hit
+from cenote.collection.hits import Hit, hit_of
 from cenote.collection.intake import Batch, Intake, OnSkip
 from cenote.collection.manifest import Manifest
 from cenote.collection.memory import Budget, budget
 from cenote.collection.sizes import Info, measured
-from cenote.collection.snapshot import Found, Opener, Snapshot
+from cenote.collection.snapshot import Opener, Snapshot
 from cenote.collection.writer import Writer
-from cenote.data.base import Document, Skipped, Span, heading_at, page_at
+from cenote.data.base import Document, Skipped
 from cenote.index.base import checked_k
 from cenote.index.opening import open_index
 from cenote.recipe import Chain, parse
@@ -89,6 +89,7 @@ class Collection:
         self._device, self._cache, self._opener = device, cache, opener
         self._lock, self._chains_lock = threading.RLock(), threading.Lock()
         self._chains: dict[str, Chain] = {}
+        self._closed = False
         self._snapshot = Snapshot.newest(path, opener)
         if not self._snapshot.manifest.complete:
             self._snapshot.close()
@@ -109,6 +110,13 @@ class Collection:
         return self._snapshot.manifest.version
 
     @property
+    def _opened(self) -> Snapshot:
+        """The version that is read; raises ValueError once the collection is closed."""
+        if self._closed:
+            raise ValueError(f"{self.path} is closed; open it again with cenote.open")
+        return self._snapshot
+
+    @property
     def chain(self) -> Chain:
         """The stages, fitted."""
         return self._chain(self._snapshot.manifest)
@@ -125,15 +133,15 @@ class Collection:
         return len(self._snapshot)
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._snapshot.find([id])[0] >= 0
+        return isinstance(id, str) and self._opened.find([id])[0] >= 0
 
     def ids(self) -> list[str]:
         """Return the ids of all documents, in the order they are stored."""
-        return self._snapshot.ids()
+        return self._opened.ids()
 
     def info(self) -> Info:
         """Return counts, versions and bytes."""
-        return measured(self._snapshot, self.chain.described_encoders())
+        return measured(self._opened, self.chain.described_encoders())
 
     # -- reading
 
@@ -149,7 +157,7 @@ class Collection:
     def _reading(self) -> Iterator[Snapshot]:
         """Keep the version that is current, and let no other thread take its files away."""
         while True:
-            snapshot = self._snapshot
+            snapshot = self._opened
             with snapshot.used():
                 if snapshot is self._snapshot:
                     yield snapshot
@@ -198,7 +206,7 @@ class Collection:
         documents = dict(zip(numbers, snapshot.get(numbers), strict=True))
         return [
             [
-                _hit(one, snapshot.span(one.passage), documents[one.document], legs)
+                hit_of(one, snapshot.span(one.passage), documents[one.document], legs)
                 for one, legs in zip(row, told, strict=True)
             ]
             for row, told in zip(found, scores, strict=True)
@@ -209,16 +217,17 @@ class Collection:
 
         Raises CorruptIndex naming the first that differs.
         """
-        manifest.check(self.path, self._snapshot.manifest, every_byte=True)
+        manifest.check(self.path, self._opened.manifest, every_byte=True)
 
     def refresh(self) -> bool:
         """Move to the newest version; return whether there was a newer one."""
         with self._lock:
+            old = self._opened
             newest = Snapshot.newest(self.path, self._opener)
             if newest.manifest.version == self.version:
                 newest.close()
                 return False
-            old, self._snapshot = self._snapshot, newest
+            self._snapshot = newest
             old.close()
             return True
 
@@ -332,7 +341,7 @@ class Collection:
                 self.refresh()
             asks = {} if here else asked(self.path)
             now = None if here else begun(writer.manifest, place, parsed, asks, replaced=False)
-            source = self._snapshot
+            source = self._opened
             draft = now or empty(parsed, source.manifest.seed, asks)
             build = Builder(writer, chain, draft, budget(memory), progress, each=not here)
             if not draft.stages:
@@ -346,7 +355,8 @@ class Collection:
     # -- the end
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files: nothing can be asked of it any more. A search that is going on ends first."""
+        self._closed = True
         self._snapshot.close()
 
     def __enter__(self) -> Self:
@@ -369,22 +379,6 @@ def open_collection(
     Raises ValueError where there is none, or one whose building was interrupted; CorruptIndex where a file is damaged.
     """
     return Collection(Path(path), device=device, cache=cache, report=None, opener=opener)
-
-
-def _hit(one: Found, span: Span | None, document: Document, scores: dict[str, float]) -> Hit:
-    start, end = (0, len(document.text)) if span is None else (span.start, span.end)
-    return Hit(
-        id=document.id,
-        score=one.score,
-        text=document.text[start:end],
-        source=document.source,
-        start=start,
-        end=end,
-        page=page_at(document, start),
-        heading=heading_at(document, start),
-        attributes=document.attributes,
-        scores=scores,
-    )
 
 
 def _numbers(snapshot: Snapshot, ids: Sequence[str]) -> list[int]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cenote.collection.snapshot import Found
+from cenote.data.base import Document, Span, heading_at, page_at
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -28,3 +31,20 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
         return asdict(self)
+
+
+def hit_of(found: Found, span: Span | None, document: Document, scores: dict[str, float]) -> Hit:
+    """Return a passage found, None for the whole document, with what is asked of it."""
+    start, end = (0, len(document.text)) if span is None else (span.start, span.end)
+    return Hit(
+        id=document.id,
+        score=found.score,
+        text=document.text[start:end],
+        source=document.source,
+        start=start,
+        end=end,
+        page=page_at(document, start),
+        heading=heading_at(document, start),
+        attributes=document.attributes,
+        scores=scores,
+    )
