@@ -21,7 +21,7 @@ REDUCTIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
         lambda x, s: (s[:, :1] * x).sum(0),
     ),
     "max": (lambda x, _: fused.Extreme.of(x, IDS, ROWS), lambda x, _: x.amax(0)),
-    "min": (lambda x, _: fused.Extreme.of(x, IDS, ROWS, "amin"), lambda x, _: x.amin(0)),
+    "min": (lambda x, _: fused.Extreme.of(x, IDS, ROWS, -1), lambda x, _: x.amin(0)),
     "logsumexp": (lambda x, _: fused.LogSumExp.of(x, IDS, ROWS), lambda x, _: x.logsumexp(0)),
     "softmean of itself": (
         lambda x, _: fused.SoftMean.of(x, None, IDS, ROWS),

@@ -31,8 +31,9 @@ def _add(total: Tensor, x: Tensor, ids: Tensor) -> None:
     total.scatter_add_(0, ids[:, None].expand_as(x), x)
 
 
-def _extreme(x: Tensor, ids: Tensor, rows: int, which: Literal["amax", "amin"] = "amax") -> Tensor:
+def _extreme(x: Tensor, ids: Tensor, rows: int, sign: int = 1) -> Tensor:
     """Return (rows + 1, D)."""
+    which: Literal["amax", "amin"] = "amax" if sign > 0 else "amin"
     return x.new_zeros(rows + 1, x.shape[-1]).scatter_reduce(0, ids[:, None].expand_as(x), x, which, include_self=False)
 
 
@@ -98,18 +99,18 @@ class WeightedSum(torch.autograd.Function):
 
 
 class Extreme(torch.autograd.Function):
-    """max_n x_n or min_n x_n; the gradient is shared by the tokens that reach it, as that of torch's amax is."""
+    """max_n x_n, or min_n x_n where sign is -1; those that reach it share the gradient, as with amax."""
 
     @staticmethod
-    def of(x: Tensor, ids: Tensor, rows: int, which: Literal["amax", "amin"] = "amax") -> Tensor:
+    def of(x: Tensor, ids: Tensor, rows: int, sign: int = 1) -> Tensor:
         """Return (rows, D)."""
-        out: Tensor = Extreme.apply(x, ids, rows, which)  # type: ignore[no-untyped-call]
+        out: Tensor = Extreme.apply(x, ids, rows, sign)  # type: ignore[no-untyped-call]
         return out
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ids: Tensor, rows: int, which: Literal["amax", "amin"]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, ids: Tensor, rows: int, sign: int) -> Tensor:
         """Look for the greatest, or the least."""
-        extreme = _extreme(x, ids, rows, which)
+        extreme = _extreme(x, ids, rows, sign)
         ctx.save_for_backward(x, ids, extreme)
         return extreme[:-1]
 
@@ -129,12 +130,12 @@ class Extreme(torch.autograd.Function):
 
 
 class LogSumExp(torch.autograd.Function):
-    """log sum_n exp(x_n)."""
+    """log sum_n exp(r x_n), r not 0."""
 
     @staticmethod
-    def of(x: Tensor, ids: Tensor, rows: int) -> Tensor:
+    def of(x: Tensor, ids: Tensor, rows: int, r: float = 1.0) -> Tensor:
         """Return (rows, D)."""
-        out: Tensor = LogSumExp.apply(x, ids, rows)  # type: ignore[no-untyped-call]
+        out: Tensor = LogSumExp.apply(x if r == 1 else r * x, ids, rows)  # type: ignore[no-untyped-call]
         return out
 
     @staticmethod

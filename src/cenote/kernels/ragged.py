@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cenote.kernels import room
 from cenote.kernels.threads import over_ranges
 
 _SHARED_FROM = 2**21
@@ -27,10 +28,11 @@ _counted = np.arange(0)
 """0, 1, 2, … as far as they were asked for; an array, as a tensor of inference could not be kept for a gradient."""
 
 
-def fits(*given: Tensor) -> bool:
+def fits(*given: Tensor | None) -> bool:
     """Whether tensors are of the kind that is read here."""
     return not torch.compiler.is_compiling() and all(
-        one.dtype == torch.float32 and one.device.type == "cpu" and one.is_contiguous() for one in given
+        one is None or (one.dtype == torch.float32 and one.device.type == "cpu" and one.is_contiguous())
+        for one in given
     )
 
 
@@ -71,10 +73,30 @@ class Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         """Hand a row's to each of its tokens."""
-        places, offsets = ctx.saved_tensors
-        if len(places) < ctx.tokens:  # what is in no row has the slope of 0 that is put behind the others
-            slope = torch.cat([slope, slope.new_zeros(1, slope.shape[1])])
-        return slope.index_select(0, _row_of_each(places, offsets, ctx.tokens)), None, None
+        return Spread.of(slope, *ctx.saved_tensors, ctx.tokens), None, None
+
+
+class Spread(torch.autograd.Function):
+    """y_n = x_b for the tokens that row b reads, 0 for those that none reads: what a sum hands back."""
+
+    @staticmethod
+    def of(x: Tensor, places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
+        """Return (tokens, D) of x (B, D)."""
+        if not x.requires_grad:
+            return _spread(x, places, offsets, tokens)
+        out: Tensor = Spread.apply(x, places, offsets, tokens)  # type: ignore[no-untyped-call]
+        return out
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
+        """Copy."""
+        ctx.save_for_backward(places, offsets)
+        return _spread(x, places, offsets, tokens)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        """Add up."""
+        return Sum.of(slope.contiguous(), *ctx.saved_tensors), None, None, None
 
 
 class WeightedSum(torch.autograd.Function):
@@ -100,11 +122,11 @@ class WeightedSum(torch.autograd.Function):
 
         weights, x, places, offsets = ctx.saved_tensors
         of_weights = torch.empty_like(weights) if ctx.needs_input_grad[0] else None
-        of_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        of_x = room.like(x) if ctx.needs_input_grad[1] else None
         if of_weights is not None:
-            _rows(ragged_loops.products, places, offsets, x, slope, of_weights)
+            over_rows(ragged_loops.products, places, offsets, x, slope, of_weights)
         if of_x is not None:
-            _rows(ragged_loops.weighted, places, offsets, slope, weights, of_x)
+            over_rows(ragged_loops.weighted, places, offsets, slope, weights, of_x)
         return of_weights, of_x, None, None
 
 
@@ -133,8 +155,8 @@ class Extreme(torch.autograd.Function):
         from cenote.kernels import ragged_loops
 
         x, places, offsets, most = ctx.saved_tensors
-        of_x = torch.empty_like(x)
-        _rows(ragged_loops.shared_by_reaching, places, offsets, x, most, slope, of_x)
+        of_x = room.like(x)
+        over_rows(ragged_loops.shared_by_reaching, places, offsets, x, most, slope, of_x)
         return of_x, None, None, None
 
 
@@ -154,7 +176,7 @@ class LogSumExp(torch.autograd.Function):
 
         most = _extreme(x, places, offsets, 1 if r > 0 else -1).mul_(r)
         total = torch.empty_like(most)
-        _rows(ragged_loops.powers, places, offsets, x, x.new_tensor(r), most, total)
+        over_rows(ragged_loops.powers, places, offsets, x, x.new_tensor(r), most, total)
         out = most.add_(total.clamp_(min=1).log_())  # the greatest alone is 1
         ctx.save_for_backward(x, places, offsets, out)
         ctx.r = r
@@ -167,44 +189,9 @@ class LogSumExp(torch.autograd.Function):
         from cenote.kernels import ragged_loops
 
         x, places, offsets, out = ctx.saved_tensors
-        of_x = torch.empty_like(x)
-        _rows(ragged_loops.power_slopes, places, offsets, x, x.new_tensor(ctx.r), out, ctx.r * slope, of_x)
+        of_x = room.like(x)
+        over_rows(ragged_loops.power_slopes, places, offsets, x, x.new_tensor(ctx.r), out, ctx.r * slope, of_x)
         return of_x, None, None, None
-
-
-class LogSumExpAlong(torch.autograd.Function):
-    """log sum_n exp(r x_bn), r not 0, of the rows of x (B, N), N above 0."""
-
-    @staticmethod
-    def of(x: Tensor, r: float) -> Tensor:
-        """Return (B,)."""
-        out: Tensor = LogSumExpAlong.apply(x, r)  # type: ignore[no-untyped-call]
-        return out
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, r: float) -> Tensor:
-        """Add powers up, none above 1."""
-        from cenote.kernels import ragged_loops
-
-        most = (x.amax(1) if r > 0 else x.amin(1)).mul_(r)
-        total = torch.empty_like(most)
-        ragged_loops.powers_along(*(one.detach().numpy() for one in (x, x.new_tensor(r), most, total)))
-        out = most.add_(total.log_())
-        ctx.save_for_backward(x, out)
-        ctx.r = r
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        """Share in the proportion of the powers."""
-        from cenote.kernels import ragged_loops
-
-        x, out = ctx.saved_tensors
-        of_x, slope = torch.empty_like(x), ctx.r * slope
-        given = (x, x.new_tensor(ctx.r), out, slope, of_x)
-        ragged_loops.power_slopes_along(*(one.detach().contiguous().numpy() for one in given))
-        return of_x, None
 
 
 class SoftMean(torch.autograd.Function):
@@ -224,7 +211,7 @@ class SoftMean(torch.autograd.Function):
         s = x if scores is None else scores
         most = _extreme(s, places, offsets)
         powers, total = torch.empty_like(most), torch.empty_like(most)
-        _rows(ragged_loops.soft_sums, places, offsets, x, s, most, powers, total)
+        over_rows(ragged_loops.soft_sums, places, offsets, x, s, most, powers, total)
         out = total.div_(powers.clamp_(min=1))
         ctx.save_for_backward(x, scores, places, offsets, most.add_(powers.log_()), out)
         return out
@@ -236,12 +223,12 @@ class SoftMean(torch.autograd.Function):
         from cenote.kernels import ragged_loops
 
         x, scores, places, offsets, level, mean = ctx.saved_tensors
-        of_x = torch.empty_like(x)
+        of_x = room.like(x)
         if scores is None:
-            _rows(ragged_loops.soft_slopes_of_itself, places, offsets, x, level, mean, slope, of_x)
+            over_rows(ragged_loops.soft_slopes_of_itself, places, offsets, x, level, mean, slope, of_x)
             return of_x, None, None, None
-        of_scores = torch.empty_like(x)
-        _rows(ragged_loops.soft_slopes, places, offsets, x, scores, level, mean, slope, of_x, of_scores)
+        of_scores = room.like(x)
+        over_rows(ragged_loops.soft_slopes, places, offsets, x, scores, level, mean, slope, of_x, of_scores)
         return of_x, of_scores, None, None
 
 
@@ -259,8 +246,8 @@ class Softmax(torch.autograd.Function):
         """Divide powers by their sum."""
         from cenote.kernels import ragged_loops
 
-        out = torch.empty_like(scores)
-        _rows(ragged_loops.softmax, *all_of(offsets, len(scores)), scores, out)
+        out = room.like(scores)
+        over_rows(ragged_loops.softmax, *all_of(offsets, len(scores)), scores, out)
         ctx.save_for_backward(out, offsets)
         return out
 
@@ -271,8 +258,8 @@ class Softmax(torch.autograd.Function):
         from cenote.kernels import ragged_loops
 
         out, offsets = ctx.saved_tensors
-        of_scores = torch.empty_like(out)
-        _rows(ragged_loops.softmax_slopes, *all_of(offsets, len(out)), out, slope, of_scores)
+        of_scores = room.like(out)
+        over_rows(ragged_loops.softmax_slopes, *all_of(offsets, len(out)), out, slope, of_scores)
         return of_scores, None
 
 
@@ -284,7 +271,7 @@ def greatest_places(x: Tensor, places: Tensor, offsets: Tensor, counts: Tensor, 
     from cenote.kernels import ragged_loops
 
     out = torch.zeros(len(counts), slots, x.shape[1], dtype=torch.int64)
-    _rows(ragged_loops.greatest_places, places, offsets, x, counts, out)
+    over_rows(ragged_loops.greatest_places, places, offsets, x, counts, out)
     return out
 
 
@@ -295,11 +282,20 @@ def _bags(x: Tensor, places: Tensor, offsets: Tensor, weights: Tensor | None = N
     return torch.embedding_bag(x, places, offsets, mode=0, per_sample_weights=weights, include_last_offset=True)[0]
 
 
+def _spread(x: Tensor, places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
+    out = room.of(tokens, x.shape[1])
+    if len(places) < tokens:  # what is in no row has the 0 that is put behind the others
+        x = torch.cat([x, x.new_zeros(1, x.shape[1])])
+    return torch.index_select(x, 0, _row_of_each(places, offsets, tokens), out=out)
+
+
 def _extreme(x: Tensor, places: Tensor, offsets: Tensor, sign: int = 1) -> Tensor:
-    rows = len(offsets) - 1
-    ids = _row_of_each(places, offsets, len(x))[:, None].expand_as(x)  # so expanded, torch takes whole tokens at once
-    most = x.new_zeros(rows + 1, x.shape[1])
-    return most.scatter_reduce_(0, ids, x, "amax" if sign > 0 else "amin", include_self=False)[:rows]
+    rows, (tokens, width) = len(offsets) - 1, x.shape
+    # so strided, torch takes whole tokens at once
+    ids = _row_of_each(places, offsets, tokens).as_strided((tokens, width), (1, 0))
+    most = x.new_zeros(rows + (len(places) < tokens), width)
+    most.scatter_reduce_(0, ids, x, "amax" if sign > 0 else "amin", include_self=False)
+    return most if len(most) == rows else most[:rows]
 
 
 def _row_of_each(places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
@@ -313,7 +309,7 @@ def _row_of_each(places: Tensor, offsets: Tensor, tokens: int) -> Tensor:
     return torch.from_numpy(ids)
 
 
-def _rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor) -> None:
+def over_rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given: Tensor) -> None:
     """Call a loop for all rows, in parts of them where there are many numbers; given first is what is as wide as x."""
     arrays = [one.detach().contiguous().numpy() for one in (places, offsets, *given)]
     rows, numbers = len(offsets) - 1, arrays[0].size * arrays[2].shape[-1]

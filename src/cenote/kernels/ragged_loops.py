@@ -41,21 +41,26 @@ def shared_by_reaching(
 ) -> None:
     """Write to out (M, D) the slope (B, D) where x reaches most (B, D), in equal shares of those that do."""
     width = x.shape[1]
-    share = np.empty(width, np.float32)
+    times, share = np.empty(width, np.float32), np.empty(width, np.float32)
     for b in range(first, last):
         start, stop, top, whole = offsets[b], offsets[b + 1], most[b], slope[b]
-        share[:] = _ZERO
-        for n in range(start, stop):
-            token = x[places[n]]
-            for j in range(width):
-                share[j] += _ONE if token[j] == top[j] else _ZERO
-        for j in range(width):
-            share[j] = whole[j] / max(share[j], _ONE)
-        for n in range(start, stop):
+        times[:] = _ZERO
+        for n in range(start, stop):  # mostly one token reaches it, and has all
             token, slopes = x[places[n]], out[places[n]]
             for j in range(width):
-                slopes[j] = share[j] if token[j] == top[j] else _ZERO
-    _clear(places, offsets, out, first, last)
+                reached = token[j] == top[j]
+                times[j] += _ONE if reached else _ZERO
+                slopes[j] = whole[j] if reached else _ZERO
+        several = False
+        for j in range(width):
+            several |= times[j] > _ONE
+            share[j] = _ONE / max(times[j], _ONE)
+        if several:
+            for n in range(start, stop):
+                slopes = out[places[n]]
+                for j in range(width):
+                    slopes[j] *= share[j]
+    clear(places, offsets, out, first, last)
 
 
 @compiled_sums
@@ -69,7 +74,7 @@ def weighted(
             slopes, weight = out[places[n]], weights[n]
             for j in range(slope.shape[1]):
                 slopes[j] = weight * whole[j]
-    _clear(places, offsets, out, first, last)
+    clear(places, offsets, out, first, last)
 
 
 @compiled_sums
@@ -119,28 +124,7 @@ def power_slopes(
             token, slopes = x[places[n]], out[places[n]]
             for j in range(x.shape[1]):
                 slopes[j] = whole[j] * exp(factor * token[j] - top[j])
-    _clear(places, offsets, out, first, last)
-
-
-@compiled_sums
-def powers_along(x: Float32, r: Float32, most: Float32, total: Float32) -> None:
-    """Write to total (B,) the sum of e^(r x - most) over the rows of x (B, N), r (), most (B,)."""
-    factor = r[()]
-    for b in range(len(x)):
-        row, top, sums = x[b], most[b], _ZERO
-        for n in range(x.shape[1]):
-            sums += exp(factor * row[n] - top)
-        total[b] = sums
-
-
-@compiled_sums
-def power_slopes_along(x: Float32, r: Float32, level: Float32, slope: Float32, out: Float32) -> None:
-    """Write to out (B, N) the slope (B,) times e^(r x - level), r (), level (B,)."""
-    factor = r[()]
-    for b in range(len(x)):
-        row, slopes, top, whole = x[b], out[b], level[b], slope[b]
-        for n in range(x.shape[1]):
-            slopes[n] = whole * exp(factor * row[n] - top)
+    clear(places, offsets, out, first, last)
 
 
 @compiled_sums
@@ -191,8 +175,8 @@ def soft_slopes(
                 weight = whole[j] * exp(score[j] - top[j])
                 direct[j] = weight
                 through[j] = weight * (token[j] - middle[j])
-    _clear(places, offsets, of_x, first, last)
-    _clear(places, offsets, of_scores, first, last)
+    clear(places, offsets, of_x, first, last)
+    clear(places, offsets, of_scores, first, last)
 
 
 @compiled_sums
@@ -214,7 +198,7 @@ def soft_slopes_of_itself(
             token, slopes = x[places[n]], out[places[n]]
             for j in range(x.shape[1]):
                 slopes[j] = whole[j] * exp(token[j] - top[j]) * (_ONE + (token[j] - middle[j]))
-    _clear(places, offsets, out, first, last)
+    clear(places, offsets, out, first, last)
 
 
 @compiled_sums
@@ -288,7 +272,7 @@ def greatest_places(
 
 
 @compiled_sums
-def _clear(places: Int64, offsets: Int64, out: Float32, first: int, last: int) -> None:
+def clear(places: Int64, offsets: Int64, out: Float32, first: int, last: int) -> None:
     """Set to 0 the tokens in front of and between those that the rows read, behind the last of all as well."""
     start, stop = offsets[first], offsets[last]
     n = places[start - 1] + 1 if start > 0 else 0

@@ -5,10 +5,13 @@ x (M, D), offsets int64 (B + 1). Everything is differentiable, works on any devi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from cenote.kernels import fused, ragged
+from cenote.kernels import along, fused, ragged
 
 
 def wide(x: Tensor) -> Tensor:
@@ -45,23 +48,45 @@ def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): the sum of each segment, zeros for an empty one."""
     if len(offsets) == 2:  # one question, the most frequent batch of a search, has no rows to tell apart
         return x.sum(0, keepdim=True)
-    if ragged.fits(x):
-        return ragged.Sum.of(x, *ragged.all_of(offsets, len(x)))
-    return fused.Sum.of(x, segment_ids(offsets), len(offsets) - 1)
+    return _of_segments(_SUM, offsets, x)
 
 
 def segment_weighted_sum(weights: Tensor, x: Tensor, offsets: Tensor) -> Tensor:
     """Return (B, D): sum_n w_n x_nd of each segment, of weights (M,); zeros for an empty one."""
-    if ragged.fits(x, weights):
-        return ragged.WeightedSum.of(weights, x, *ragged.all_of(offsets, len(x)))
-    return fused.WeightedSum.of(weights, x, segment_ids(offsets), len(offsets) - 1)
+    return _of_segments(_WEIGHTED_SUM, offsets, weights, x)
 
 
 def segment_softmean(x: Tensor, offsets: Tensor, scores: Tensor | None = None) -> Tensor:
     """Return (B, D): sum_n softmax_n(s_nd) x_nd of each segment; s are scores (M, D), x itself without them."""
-    if ragged.fits(x, x if scores is None else scores):
-        return ragged.SoftMean.of(x, scores, *ragged.all_of(offsets, len(x)))
-    return fused.SoftMean.of(x, scores, segment_ids(offsets), len(offsets) - 1)
+    return _of_segments(_SOFT_MEAN, offsets, x, scores)
+
+
+def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
+    return _of_segments(_EXTREME, offsets, x)
+
+
+def segment_min(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the least value of each segment per channel, zeros for an empty one."""
+    return _of_segments(_EXTREME, offsets, x, sign=-1)
+
+
+def segment_logsumexp(x: Tensor, offsets: Tensor, r: float = 1.0) -> Tensor:
+    """Return (B, D): log sum_n exp(r x_nd) of each segment per channel, 0 for an empty one; r is not 0."""
+    return _of_segments(_LOG_SUM_EXP, offsets, x, r=r)
+
+
+def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return (B, D): the mean of each segment, zeros for an empty one."""
+    return segment_sum(x, offsets) / segment_counts(offsets, x.dtype)
+
+
+def segment_counts(offsets: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return (B, 1): how many tokens each segment has, at least 1, for sums to be divided by."""
+    if at_hand(offsets):
+        bounds = offsets.numpy()
+        return torch.from_numpy(np.maximum(bounds[1:] - bounds[:-1], 1)[:, None]).to(dtype)
+    return offsets.diff().clamp(min=1)[:, None].to(dtype)
 
 
 def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
@@ -69,12 +94,18 @@ def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
 
     What the mask leaves out may be NaN, here and in what follows.
     """
-    if _all_kept(x, mask):
+    if all_kept(mask):
         return x.sum(1)
     if not x.is_contiguous():  # the cells of a map lie behind each other, channel by channel
         return masked_weighted_sum(mask.to(x.dtype), x, mask)
-    tokens = x.flatten(0, 1)
-    return ragged.Sum.of(tokens, *ragged.kept(mask)) if ragged.fits(x) else fused.Sum.of(tokens, *_told(mask))
+    return _of_kept(_SUM, mask, x)
+
+
+def masked_counts(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return (B, 1): how many tokens a mask (B, N) keeps in each row, at least 1, for sums to be divided by."""
+    if all_kept(mask):
+        return torch.full((len(mask), 1), max(1, mask.shape[1]), dtype=dtype)
+    return mask.sum(1, keepdim=True).clamp(min=1).to(dtype)
 
 
 def masked_weighted_sum(weights: Tensor, x: Tensor, mask: Tensor) -> Tensor:
@@ -91,36 +122,73 @@ def masked_weighted_sum(weights: Tensor, x: Tensor, mask: Tensor) -> Tensor:
 
 def masked_softmean(x: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
     """Return (B, D): sum_n softmax_n(s_nd) x_nd over the kept tokens; s are scores (B, N, D), x itself without them."""
-    x, scores = x.flatten(0, 1), None if scores is None else scores.flatten(0, 1)
-    if ragged.fits(x, x if scores is None else scores):
-        return ragged.SoftMean.of(x, scores, *ragged.kept(mask))
-    return fused.SoftMean.of(x, scores, *_told(mask))
+    if scores is None and (channels := _by_channel(x)) is not None and all_kept(mask):
+        return along.SoftMean.of(channels).view(len(x), x.shape[2])
+    return _of_kept(_SOFT_MEAN, mask, x, scores)
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
     """Return (B, D): the greatest values of the kept tokens of x (B, N, D), 0 where none is kept."""
-    if not x.is_contiguous() and x.shape[1]:
-        if _all_kept(x, mask):
-            return x.amax(1)
-        greatest = torch.where(mask[:, :, None], x, -float("inf")).amax(1)
-        return greatest.masked_fill(~mask.any(1)[:, None], 0)
-    if ragged.fits(x):
-        return ragged.Extreme.of(x.flatten(0, 1), *ragged.kept(mask))
-    return fused.Extreme.of(x.flatten(0, 1), *_told(mask))
+    return _masked_extreme(x, mask, 1)
 
 
 def masked_min(x: Tensor, mask: Tensor) -> Tensor:
     """Return (B, D): the least values of the kept tokens of x (B, N, D), 0 where none is kept."""
-    if not x.is_contiguous():
-        return -masked_max(-x, mask)
-    if ragged.fits(x):
-        return ragged.Extreme.of(x.flatten(0, 1), *ragged.kept(mask), -1)
-    return fused.Extreme.of(x.flatten(0, 1), *_told(mask), "amin")
+    return _masked_extreme(x, mask, -1)
 
 
-def _all_kept(x: Tensor, mask: Tensor) -> bool:
+def masked_logsumexp(x: Tensor, mask: Tensor, r: float = 1.0) -> Tensor:
+    """Return (B, D): log sum_n exp(r x_nd) over the tokens of x (B, N, D) that mask (B, N) keeps, 0 where none is kept.
+
+    What the mask leaves out may be NaN; r is not 0.
+    """
+    if (channels := _by_channel(x)) is not None and all_kept(mask):
+        return along.LogSumExp.of(channels, r).view(len(x), x.shape[2])
+    return _of_kept(_LOG_SUM_EXP, mask, x, r=r)
+
+
+def all_kept(mask: Tensor) -> bool:
     """Whether there is nothing to leave out, where asking costs less than leaving out."""
-    return at_hand(x) and bool(mask.all())
+    return at_hand(mask) and bool(mask.numpy().all())
+
+
+def _masked_extreme(x: Tensor, mask: Tensor, sign: int) -> Tensor:
+    if (channels := _by_channel(x)) is not None:
+        return along.Extreme.of(channels, mask, sign).view(len(x), x.shape[2])
+    return _of_kept(_EXTREME, mask, x, sign=sign)
+
+
+Reductions = tuple[Callable[..., Tensor], Callable[..., Tensor]]
+"""One reduction of `ragged`, for what it is made for, and of `fused`, for all else; they are told their rows apart."""
+_SUM: Reductions = (ragged.Sum.of, fused.Sum.of)
+_WEIGHTED_SUM: Reductions = (ragged.WeightedSum.of, fused.WeightedSum.of)
+_SOFT_MEAN: Reductions = (ragged.SoftMean.of, fused.SoftMean.of)
+_EXTREME: Reductions = (ragged.Extreme.of, fused.Extreme.of)
+_LOG_SUM_EXP: Reductions = (ragged.LogSumExp.of, fused.LogSumExp.of)
+
+
+def _of_segments(either: Reductions, offsets: Tensor, *given: Tensor | None, **more: float) -> Tensor:
+    """Reduce what has a value a packed token."""
+    assert given[0] is not None
+    if ragged.fits(*given):
+        return either[0](*given, *ragged.all_of(offsets, len(given[0])), **more)
+    return either[1](*given, segment_ids(offsets), len(offsets) - 1, **more)
+
+
+def _of_kept(either: Reductions, mask: Tensor, *given: Tensor | None, **more: float) -> Tensor:
+    """Reduce the kept tokens of what is (B, N, D)."""
+    tokens = [None if one is None else one.flatten(0, 1) for one in given]
+    return (
+        either[0](*tokens, *ragged.kept(mask), **more)
+        if ragged.fits(*tokens)
+        else either[1](*tokens, *_told(mask), **more)
+    )
+
+
+def _by_channel(x: Tensor) -> Tensor | None:
+    """Return x (B, N, D) as (B D, N) where it lies so, as the cells of a map do, and is of the kind read so."""
+    channels = x.transpose(1, 2)
+    return channels.flatten(0, 1) if x.numel() and ragged.fits(channels) else None
 
 
 def _told(mask: Tensor) -> tuple[Tensor, int]:
@@ -130,11 +198,6 @@ def _told(mask: Tensor) -> tuple[Tensor, int]:
     """
     rows = torch.arange(len(mask), device=mask.device)[:, None]
     return torch.where(mask, rows, len(mask)).flatten(), len(mask)
-
-
-def segment_mean(x: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, D): the mean of each segment, zeros for an empty one."""
-    return segment_sum(x, offsets) / offsets.diff().clamp(min=1)[:, None].to(x.dtype)
 
 
 def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
@@ -165,34 +228,6 @@ def unpacked(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return padded.view(len(lengths), tokens, x.shape[-1]), mask
 
 
-def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, D): the greatest value of each segment per channel, zeros for an empty one."""
-    if ragged.fits(x):
-        return ragged.Extreme.of(x, *ragged.all_of(offsets, len(x)))
-    return fused.Extreme.of(x, segment_ids(offsets), len(offsets) - 1)
-
-
-def segment_min(x: Tensor, offsets: Tensor) -> Tensor:
-    """Return (B, D): the least value of each segment per channel, zeros for an empty one."""
-    if ragged.fits(x):
-        return ragged.Extreme.of(x, *ragged.all_of(offsets, len(x)), -1)
-    return fused.Extreme.of(x, segment_ids(offsets), len(offsets) - 1, "amin")
-
-
-def masked_logsumexp(x: Tensor, mask: Tensor, r: float = 1.0) -> Tensor:
-    """Return (B, D): log sum_n exp(r x_nd) over the tokens of x (B, N, D) that mask (B, N) keeps, 0 where none is kept.
-
-    What the mask leaves out may be NaN; r is not 0.
-    """
-    by_channel = x.transpose(1, 2)
-    if x.shape[1] and ragged.fits(by_channel) and bool(mask.all()):
-        return ragged.LogSumExpAlong.of(by_channel.flatten(0, 1), r).view(len(x), x.shape[2])
-    x = x.flatten(0, 1)
-    if ragged.fits(x):
-        return ragged.LogSumExp.of(x, *ragged.kept(mask), r)
-    return fused.LogSumExp.of(r * x, *_told(mask))
-
-
 def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
     """Return x with minus infinity, of no power, where the mask leaves it out, but 0 where `dim` keeps nothing.
 
@@ -200,13 +235,6 @@ def lowered(x: Tensor, mask: Tensor, dim: int) -> Tensor:
     """
     some = mask.any(dim, keepdim=True)
     return torch.where(mask, x, x.new_zeros(()).expand_as(some).masked_fill(some, -float("inf")))
-
-
-def segment_logsumexp(x: Tensor, offsets: Tensor, r: float = 1.0) -> Tensor:
-    """Return (B, D): log sum_n exp(r x_nd) of each segment per channel, 0 for an empty one; r is not 0."""
-    if ragged.fits(x):
-        return ragged.LogSumExp.of(x, *ragged.all_of(offsets, len(x)), r)
-    return fused.LogSumExp.of(r * x, segment_ids(offsets), len(offsets) - 1)
 
 
 def first_kept(x: Tensor, mask: Tensor) -> Tensor:

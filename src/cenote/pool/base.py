@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cenote.kernels.segments import at_hand, rows_without_tokens, wide, zeroed
+from cenote.kernels.windowed import Window
 
 Empty = Literal["zero", "error"]
 
@@ -69,6 +70,13 @@ class Pooler(nn.Module):
     @abstractmethod
     def packed(self, x: Tensor, offsets: Tensor, *args: Any, **side: Any) -> Tensor:
         """Pool x (M, D), at least fp32, segment by segment."""
+
+    def in_windows(self, planes: Tensor, window: Window, out_size: tuple[int, ...]) -> Tensor | None:
+        """Return the windows of float32 planes (P, H, W) pooled (P, *out_size), where no cells need be laid out for it.
+
+        See `kernels.windowed` for what a window is; None of a pooler whose windows are rows of tokens to it.
+        """
+        return None
 
     def weights(self, x: Tensor, mask: Tensor, *args: Any, **side: Any) -> Tensor:
         """Return (B, N), or (B, H, N) of several heads: how much each token counts, zero where the mask leaves it out.

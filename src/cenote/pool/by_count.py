@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 
-from cenote.kernels.segments import masked_sum, segment_sum
+from cenote.kernels.segments import masked_counts, masked_sum, segment_counts, segment_sum
 from cenote.pool.base import Pooler
 
 
@@ -24,12 +25,12 @@ class ByCount(Pooler):
 
     def weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return float32 (B, N), zero where the mask leaves a token out."""
-        return mask * self.weight(mask.sum(1, keepdim=True).clamp(min=1).float())
+        return mask * self.weight(masked_counts(mask, torch.float32))
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Scale the sum of the kept tokens."""
-        return masked_sum(x, mask) * self.weight(mask.sum(1, keepdim=True).clamp(min=1).to(x.dtype))
+        return masked_sum(x, mask) * self.weight(masked_counts(mask, x.dtype))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Scale the sum of each segment."""
-        return segment_sum(x, offsets) * self.weight(offsets.diff().clamp(min=1)[:, None].to(x.dtype))
+        return segment_sum(x, offsets) * self.weight(segment_counts(offsets, x.dtype))

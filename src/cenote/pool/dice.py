@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cenote.kernels import ragged
+from cenote.kernels.dice import DiceMean
 from cenote.kernels.segments import masked_softmean, masked_sum, segment_ids, segment_mean, segment_softmean
 from cenote.pool.base import Empty, Pooler
 
@@ -32,12 +34,16 @@ class Dice(Pooler):
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the weighted mean of the kept tokens."""
+        if self.similarity == "channel" and ragged.fits(tokens := x.flatten(0, 1)):
+            return DiceMean.of(tokens, *ragged.kept(mask))
         x = torch.where(mask[:, :, None], x, 0)  # a token left out must not spoil the gradient of the mean
         mean = masked_sum(x, mask) / mask.sum(1, keepdim=True).clamp(min=1)
         return masked_softmean(x, mask, dice(x, mean[:, None], self.similarity, -1).expand_as(x))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the weighted mean of each segment."""
+        if self.similarity == "channel" and ragged.fits(x):
+            return DiceMean.of(x, *ragged.all_of(offsets, len(x)))
         mean = segment_mean(x, offsets)[segment_ids(offsets)]
         return segment_softmean(x, offsets, dice(x, mean, self.similarity, -1).expand_as(x))
 

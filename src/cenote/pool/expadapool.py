@@ -19,7 +19,7 @@ from cenote.pool.dice import Dice, Similarity, check_similarity, dice
 from cenote.pool.mixed import logit, mix
 from cenote.pool.of_windows import Share, Shared
 from cenote.pool.softpool import SoftPool
-from cenote.pool.windows import Size, per_axis, windows
+from cenote.pool.windows import Size, laid_out, on_map, per_axis, windows
 
 
 class ExpAda(Pooler):
@@ -69,6 +69,7 @@ class ExpAdaPool(Shared):
         super().__init__(kernel, stride, padding, share=share, channels=channels, out_size=out_size)
         self.beta, self.similarity = beta, check_similarity(similarity)
         self.logit = nn.Parameter(torch.full(self.copies, logit(beta, "beta")))
+        self.near, self.great = Dice(similarity), SoftPool()
 
     def forward(self, x: Tensor, *, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Pool each window; return_weights gives the weight of each cell (B, C, *S) too, for `AdaUnPool`.
@@ -77,6 +78,14 @@ class ExpAdaPool(Shared):
         are not made for, and for return_weights where windows overlap, leave gaps or reach beyond the border.
         """
         self.check(x)
+        if return_weights:
+            return self._weighed(x)
+        rows, mask, out_size = laid_out(wide(x), self.kernel, self.stride, self.padding)
+        near, great = (on_map(pooler.padded(rows, mask), len(x), out_size) for pooler in (self.near, self.great))
+        return mix(self.spread(self.logit, x), near, great).to(x.dtype)
+
+    def _weighed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `forward` does with the weights, which are written out for it."""
         axes = x.ndim - 2
         found, inside = windows(wide(x), self.kernel, self.stride, self.padding)
         cells, inside = found.flatten(2 + axes), inside.flatten(axes)
@@ -84,8 +93,7 @@ class ExpAdaPool(Shared):
         near = dice(cells, mean, self.similarity, 1).masked_fill(~inside, -float("inf")).softmax(-1)
         great = cells.masked_fill(~inside, -float("inf")).softmax(-1)
         weights = mix(self.spread(self.logit, x)[..., None], near, great)
-        out = (weights * cells).sum(-1).to(x.dtype)
-        return (out, self._on_map(weights.view(found.shape), x)) if return_weights else out
+        return (weights * cells).sum(-1).to(x.dtype), self._on_map(weights.view(found.shape), x)
 
     def _on_map(self, weights: Tensor, x: Tensor) -> Tensor:
         """Return weights (B, C, *S_out, *kernel) where their cells are in x (B, C, *S)."""

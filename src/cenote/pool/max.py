@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cenote.kernels import windowed
 from cenote.kernels.segments import masked_max, segment_max
 from cenote.pool.base import Pooler
 
@@ -23,3 +24,7 @@ class Max(Pooler):
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the greatest value of each segment per channel."""
         return segment_max(x, offsets)
+
+    def in_windows(self, planes: Tensor, window: windowed.Window, out_size: tuple[int, ...]) -> Tensor:
+        """Return the greatest value of each window."""
+        return windowed.Extreme.of(planes, window, out_size)

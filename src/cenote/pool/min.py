@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cenote.kernels import windowed
 from cenote.kernels.segments import masked_min, segment_min
 from cenote.pool.base import Pooler
 
@@ -23,3 +24,7 @@ class Min(Pooler):
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the least value of each segment per channel."""
         return segment_min(x, offsets)
+
+    def in_windows(self, planes: Tensor, window: windowed.Window, out_size: tuple[int, ...]) -> Tensor:
+        """Return the least value of each window."""
+        return windowed.Extreme.of(planes, window, out_size, -1)

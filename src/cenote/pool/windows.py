@@ -7,6 +7,7 @@ Windows lie as in torch.nn.functional.avg_pool2d. Cells beyond the border are le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cenote import registry
+from cenote.kernels import ragged
 from cenote.pool.adapters import Part, made
 
 Size = int | tuple[int, ...]
@@ -54,13 +56,44 @@ class Windows(nn.Module):
         Raises ValueError for x without axes of space or with others than the kernel's, and for a kernel larger than
         the padded map.
         """
-        cells, inside = windows(x, self.kernel, self.stride, self.padding, ceil_mode=self.ceil_mode)
+        out = self._in_place(x)
+        if out is not None:
+            return out
+        rows, mask, out_size = laid_out(x, self.kernel, self.stride, self.padding, ceil_mode=self.ceil_mode)
+        out = self.over(rows, mask)
+        return on_map(out, len(x), out_size)
+
+    def _in_place(self, x: Tensor) -> Tensor | None:
+        """Return the windows pooled where they lie, None where that is not known to be the same."""
+        if not 3 <= x.ndim <= 4 or not x.numel() or not ragged.fits(x):
+            return None
         axes = x.ndim - 2
-        out_size, count = cells.shape[2 : 2 + axes], cells.shape[2 + axes :].numel()
-        rows = cells.movedim(1, -1).reshape(-1, count, x.shape[1])
-        mask = inside.expand(len(x), *inside.shape).reshape(-1, count)
-        out: Tensor = self.over(rows, mask)
-        return out.view(len(x), *out_size, out.shape[-1]).movedim(-1, 1)
+        kernel, stride, padding = (per_axis(one, axes) for one in (self.kernel, self.stride, self.padding))
+        out_size, _ = _sizes(x.shape[2:], kernel, stride, padding, self.ceil_mode)
+        # a line is a plane of one row
+        window = ((1,) * (2 - axes) + kernel, (1,) * (2 - axes) + stride, (0,) * (2 - axes) + padding)
+        planes = x.view(-1, *(1,) * (2 - axes), *x.shape[2:])
+        out = self.over.in_windows(planes, window, (1,) * (2 - axes) + out_size)
+        return None if out is None else out.view(*x.shape[:2], *out_size)
+
+
+def laid_out(
+    x: Tensor, kernel: Size, stride: Size, padding: Size = 0, *, ceil_mode: bool = False
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Return the windows of x (B, C, *S) as rows of tokens (B windows, cells, C), their mask, and S_out.
+
+    Raises ValueError as `Windows.forward` does.
+    """
+    cells, inside = windows(x, kernel, stride, padding, ceil_mode=ceil_mode)
+    axes = x.ndim - 2
+    out_size, count = cells.shape[2 : 2 + axes], cells.shape[2 + axes :].numel()
+    rows = cells.movedim(1, -1).reshape(-1, count, x.shape[1])
+    return rows, inside.expand(len(x), *inside.shape).reshape(-1, count), out_size
+
+
+def on_map(out: Tensor, rows: int, out_size: tuple[int, ...]) -> Tensor:
+    """Return what became of the windows (B windows, D) as maps (B, D, *S_out)."""
+    return out.view(rows, *out_size, out.shape[-1]).movedim(-1, 1)
 
 
 def windows(
@@ -74,21 +107,37 @@ def windows(
         raise ValueError(f"x must have shape (rows, channels, height, width), not {tuple(x.shape)}")
     axes = x.ndim - 2
     kernel, stride, padding = (per_axis(one, axes) for one in (kernel, stride, padding))
-    border: list[int] = []
-    for size, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True):
-        if not size or k > size + 2 * p:
-            raise ValueError(f"kernel {k} is larger than the map: {size} cells and {p} of padding on either side")
-        count = -((k - size - 2 * p) // s) + 1 if ceil_mode else (size + 2 * p - k) // s + 1
-        if ceil_mode and (count - 1) * s >= size + p:  # as in torch, no window begins behind the map
-            count -= 1
-        border = [p, max(p, (count - 1) * s + k - size - p), *border]
+    out_size, border = _sizes(x.shape[2:], kernel, stride, padding, ceil_mode)
     inside = torch.ones(1, 1, *x.shape[2:], dtype=torch.bool, device=x.device)
     if any(border):
         x, inside = F.pad(x, border), F.pad(inside, border, value=False)
-    for axis in range(axes):
-        x = x.unfold(2 + axis, kernel[axis], stride[axis])
-        inside = inside.unfold(2 + axis, kernel[axis], stride[axis])
+    for axis, (count, k, s) in enumerate(zip(out_size, kernel, stride, strict=True)):
+        x, inside = (_unfolded(one, 2 + axis, count, k, s) for one in (x, inside))
     return x, inside[0, 0]
+
+
+def _unfolded(x: Tensor, axis: int, count: int, kernel: int, stride: int) -> Tensor:
+    if kernel != stride:
+        return x.unfold(axis, kernel, stride)
+    # side by side they are a view whose gradient is one as well, where that of unfold is added up cell by cell
+    return x.narrow(axis, 0, count * kernel).unflatten(axis, (count, kernel)).movedim(axis + 1, -1)
+
+
+def _sizes(
+    size: Sequence[int], kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], ceil_mode: bool
+) -> tuple[tuple[int, ...], list[int]]:
+    """Return how many windows there are on each axis, and the border that they need as torch pads it."""
+    out_size: list[int] = []
+    border: list[int] = []
+    for cells, k, s, p in zip(size, kernel, stride, padding, strict=True):
+        if not cells or k > cells + 2 * p:
+            raise ValueError(f"kernel {k} is larger than the map: {cells} cells and {p} of padding on either side")
+        count = -((k - cells - 2 * p) // s) + 1 if ceil_mode else (cells + 2 * p - k) // s + 1
+        if ceil_mode and (count - 1) * s >= cells + p:  # as in torch, no window begins behind the map
+            count -= 1
+        out_size.append(count)
+        border = [p, max(p, (count - 1) * s + k - cells - p), *border]
+    return tuple(out_size), border
 
 
 def check_window(kernel: Size, stride: Size, padding: Size = 0) -> None:
