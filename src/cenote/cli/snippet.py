@@ -63,7 +63,7 @@ def _start(text: str, plain: str, question: str, length: int) -> int:
         score = sum(1 / often[stem] for stem in held)
         if score > best:
             best, first, last = score, begin, max(held.values())
-    sentences = [0, *sentence_ends(text).tolist()]
+    sentences: list[int] = [0, *sentence_ends(text).tolist()]
     sentence = max(border for border in sentences if border <= first)
     if last <= sentence + length:
         return sentence
