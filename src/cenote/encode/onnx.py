@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from cenote import registry
 from cenote.arrays import Float32
 from cenote.encode.heads import Unit
+from cenote.encode.operators import in_onnx, translations
 from cenote.encode.packaged import digest
 from cenote.encode.packed import Packed
 from cenote.encode.plain import PlainTransformer, quiet, transformer_of
@@ -204,7 +205,8 @@ def _traced_pooler(pooler: Pooler, layers: int, dim: int) -> nn.Module:
     axes = ({0: _ANY, len(shape) - 2: _ANY}, {0: _ANY, 1: _ANY})
     with _refusing(f"the pooling {type(pooler).__name__}"):
         # strict: traced by its bytecode, so that the length of a tensor is a length and not a number
-        traced = torch.export.export(pooler, (torch.randn(shape), mask), dynamic_shapes=axes, strict=True)
+        given = in_onnx(copy.deepcopy(pooler))
+        traced = torch.export.export(given, (torch.randn(shape), mask), dynamic_shapes=axes, strict=True)
     return traced.module(check_guards=False)
 
 
@@ -221,6 +223,7 @@ def _write(graph: _Graph, path: Path, name: str) -> int:
             dynamic_shapes=[{0: "texts", 1: "tokens"} for _ in _INPUTS],
             opset_version=_OPSET,
             dynamo=True,
+            custom_translation_table=translations(),
             verbose=False,
         )
     assert program is not None
