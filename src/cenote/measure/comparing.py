@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cenote.errors import CenoteError
+from cenote.measure.clock import Clock
 from cenote.measure.comparison import Comparison, Result
 from cenote.measure.measuring import Measurable, ms_per_query
 from cenote.measure.metered import Metered
@@ -224,9 +224,9 @@ def _measure_all(
 
 def _measure_one(base: Base, task: Task[System], recipe: str, folder: Path, meter: Metered, run: Path | None) -> Result:
     meter.reset()
-    began = time.perf_counter()
-    built = base.reindex(recipe, folder, cache=meter)
-    took = time.perf_counter() - began - meter.spent + meter.cost
+    with Clock() as clock:
+        built = base.reindex(recipe, folder, cache=meter)
+    took = clock.seconds - meter.spent + meter.cost
     try:
         with RunWriter(run, _slug(recipe)) if run is not None else nullcontext() as listener:
             records = task.score(built, listener=listener)

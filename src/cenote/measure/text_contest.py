@@ -7,13 +7,13 @@ and the texts that are asked about go through it once, for all poolers.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from cenote.measure.clock import Clock
 from cenote.measure.comparison import Result
 from cenote.measure.lesson import Lesson
 from cenote.measure.metered import Metered
@@ -110,10 +110,10 @@ class TextContest:
                 raise self._failed[recipe]
             named = self._taught.get(recipe, recipe)
             self._meter.reset()
-            began = time.perf_counter()
-            system = VectorSystem(named, self._task.sample, cache=self._meter, encoder=self._encoder(recipe))
-            records = self._task.score(system)
-            took = time.perf_counter() - began - self._meter.spent + self._meter.cost + self._seconds.get(recipe, 0.0)
+            with Clock() as clock:
+                system = VectorSystem(named, self._task.sample, cache=self._meter, encoder=self._encoder(recipe))
+                records = self._task.score(system)
+            took = clock.seconds - self._meter.spent + self._meter.cost + self._seconds.get(recipe, 0.0)
             size = system.bytes_per_text
             return Result(str(named), records, size, size, took, system.ms_per_text(self._task.queries))
         # whatever keeps one recipe from running must not lose what the others have shown
