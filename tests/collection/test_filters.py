@@ -157,6 +157,18 @@ def test_a_column_in_double_quotes_is_a_text_and_refused_where_it_is_compared(do
     assert "the column is written" in refused(docs, where)
 
 
+@pytest.mark.parametrize("where", ["n = ?", "n = $1", "id = :name", "n = 1 or n = :2"])
+def test_values_to_be_given_elsewhere_are_refused_in_silence(
+    docs: Collection, where: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "stands for a value given elsewhere" in refused(docs, where)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_marks_of_such_values_may_stand_in_texts_and_between_types(docs: Collection) -> None:
+    assert found(docs, "text like '%?%' or text = ':a' or text = '$1' or n::int = 2") == {2}
+
+
 def test_double_quotes_make_texts_also_of_names_of_columns(docs: Collection) -> None:
     assert found(docs, 'colour = "red" and n < 32') == {30, 31}
     assert found(docs, 'colour = "n" or colour in ("text", "red") and n = 31') == {31}

@@ -19,6 +19,9 @@ _TOO_MUCH = (
     "many values are shorter as `column in (…)`"
 )
 _COMPARES = re.compile(r"\s*(?:[=<>!]|(?:not\s+)?(?:i?like|in|between)\b|is\b)", re.IGNORECASE)
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
+_PLACEHOLDER = re.compile(r"\$\w*|\?|(?<![:\w\])]):\w+")
+"""Lance knows these and ends its own thread over them, with a trace on stderr."""
 _TYPES = {"string": "STRING", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -27,8 +30,8 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
 
     A column that is not here is NULL, and one that is narrower is cast. Raises TypeError unless the condition is a str;
     ValueError for an empty one, and for anything that ends the expression: a `;`, a comment, a bracket or quote without
-    its partner; for a column in double quotes, which make a text of it; and for more operators, or more brackets in
-    each other, than Lance can take.
+    its partner; for a column in double quotes, which make a text of it; for a value to be given elsewhere, as `?`; and
+    for more operators, or more brackets in each other, than Lance can take.
     """
     if not isinstance(where, str):
         raise TypeError(f"where must be a condition in SQL, such as \"source like '%.md'\", not {where!r}")
@@ -60,6 +63,8 @@ def fitted(where: str, types: Mapping[str, str], here: Mapping[str, str]) -> str
     if depth:
         raise ValueError(f"where={shown(where)} is no single condition: a bracket is not closed")
     _check_quotes(tokens, types)
+    if found := _PLACEHOLDER.search(_QUOTED.sub("''", where)):
+        raise ValueError(f"where holds {found[0]}, which stands for a value given elsewhere; write the value itself")
     return "".join(out)
 
 
