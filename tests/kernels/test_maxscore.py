@@ -1,5 +1,6 @@
 """The best rows of inverted lists are those of adding every posting up, to the last bit, whatever is left unread."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,28 @@ def test_weights_below_0_take_away() -> None:
         weights = generator.normal(size=6).astype(np.float32)
         nothing = np.ones(0, np.bool_)
         assert found(part, lists, weights, 10, nothing) == expected(every_posting(part, lists, weights), 10, nothing)
+
+
+def test_parts_that_are_offered_in_turn_give_the_best_of_all() -> None:
+    generator = np.random.default_rng(4)
+    words, starts, rows, counts = drawn(4)
+    norms = generator.uniform(0.5, 2.5, ROWS).astype(np.float32)
+    lists, cuts = np.repeat(words, np.diff(starts)), (0, 5 * WINDOW, 5 * WINDOW, ROWS)
+    asked = np.array([35, 20, 7, 1])
+    weights = np.array([4, 2.5, 1.5, 0.5], np.float32)
+    best, held = np.zeros((1, 20), np.float32), np.full((1, 20), -1, np.int64)
+    for first, end in pairwise(cuts):
+        mine = (rows >= first) & (rows < end)
+        begins = np.searchsorted(lists[mine], np.append(words, 3 * WORDS))
+        part = (
+            words,
+            begins,
+            rows[mine] - np.int32(first),
+            counts[mine],
+            norms[first:end],
+            np.full(WORDS, np.nan, "f4"),
+        )
+        best_rows(best, held, first, part, end - first, np.array([0, 4]), 3 * asked, weights, np.ones(0, np.bool_))
+    in_order(best, held)
+    scores = every_posting((words, starts, rows, counts, norms), asked, weights)
+    assert list(zip(held[0].tolist(), best[0].tolist(), strict=True)) == expected(scores, 20, np.ones(0, np.bool_))
