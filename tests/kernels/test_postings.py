@@ -36,7 +36,7 @@ def compressed(dense: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[n
     return indptr, columns.astype(np.int64), dense[rows, columns]
 
 
-def products(dense: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
+def products(dense: NDArray[np.float32]) -> tuple[Any, ...]:
     """A part whose words are the columns that stand in a row."""
     starts, rows, values = invert(*compressed(dense), DIM)
     words = np.flatnonzero(np.diff(starts))
