@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cenote.kernels import room
-from cenote.kernels.threads import over_ranges
+from cenote.kernels.pieces import over_pieces
 
 _SHARED_FROM = 2**20
 """Numbers from which threads share the rows: with fewer, asking a thread takes as long as it saves."""
@@ -127,4 +127,4 @@ def _rows(loop: Callable[..., None], x: Tensor, *given: Tensor) -> None:
     """Call a loop for all rows of x, in parts of them where there are many numbers."""
     arrays = [one.detach().contiguous().numpy() for one in (x, *given)]
     least = max(1, _SHARED_FROM // (2 * x.shape[1]))
-    over_ranges(lambda first, last: loop(*arrays, first, last), len(x), least)
+    over_pieces(lambda first, last: loop(*arrays, first, last), len(x), least)

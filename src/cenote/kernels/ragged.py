@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cenote.kernels import room
-from cenote.kernels.threads import over_ranges
+from cenote.kernels.pieces import over_pieces
 
 _SHARED_FROM = 2**21
 """Numbers from which threads share the rows: fewer lie in the cache, and asking a thread takes as long as the loop."""
@@ -73,7 +73,8 @@ class Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         """Hand a row's to each of its tokens."""
-        return Spread.of(slope, *ctx.saved_tensors, ctx.tokens), None, None
+        places, offsets = ctx.saved_tensors
+        return Spread.of(slope, places, offsets, ctx.tokens), None, None
 
 
 class Spread(torch.autograd.Function):
@@ -316,4 +317,4 @@ def over_rows(loop: Callable[..., None], places: Tensor, offsets: Tensor, *given
     if numbers < _SHARED_FROM:
         loop(*arrays, 0, rows)
         return
-    over_ranges(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // (2 * numbers))
+    over_pieces(lambda first, last: loop(*arrays, first, last), rows, rows * _SHARED_FROM // (2 * numbers))

@@ -149,7 +149,7 @@ def masked_logsumexp(x: Tensor, mask: Tensor, r: float = 1.0) -> Tensor:
 
 def all_kept(mask: Tensor) -> bool:
     """Whether there is nothing to leave out, where asking costs less than leaving out."""
-    return at_hand(mask) and bool(mask.numpy().all())
+    return at_hand(mask) and bool(np.logical_and.reduce(mask.numpy(), axis=None))
 
 
 def _masked_extreme(x: Tensor, mask: Tensor, sign: int) -> Tensor:

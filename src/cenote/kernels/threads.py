@@ -51,5 +51,6 @@ def shared(run: Callable[[Iterator[int]], Found], pieces: int) -> list[Found]:
     Returns what each gave. A thread that is slowed down by another program takes fewer, so that none is waited for.
     """
     numbers = iter(range(pieces))
-    helpers = [_pool(os.getpid(), count()).submit(run, numbers) for _ in range(min(count(), pieces) - 1)]
+    wanted = 0 if getattr(_own, "alone", False) else min(count(), pieces) - 1
+    helpers = [_pool(os.getpid(), count()).submit(run, numbers) for _ in range(wanted)]
     return [run(numbers), *(helper.result() for helper in helpers)]

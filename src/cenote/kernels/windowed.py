@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cenote.kernels import room
-from cenote.kernels.threads import over_ranges
+from cenote.kernels.pieces import over_pieces
 
 _SHARED_FROM = 2**18
 """Numbers from which threads share the planes; windows take more time a number than rows do."""
@@ -94,4 +94,4 @@ def _planes(loop: Callable[..., None], window: Window, *given: Tensor) -> None:
     arrays = [one.detach().contiguous().numpy() for one in given]
     planes = len(arrays[0])
     least = max(1, planes * _SHARED_FROM // max(1, 2 * given[-1].numel()))
-    over_ranges(lambda first, last: loop(sizes, *arrays, first, last), planes, least)
+    over_pieces(lambda first, last: loop(sizes, *arrays, first, last), planes, least)

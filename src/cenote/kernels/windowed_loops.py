@@ -12,7 +12,7 @@ import numpy as np
 from cenote.arrays import Float32, Int64
 from cenote.kernels.compiled import compiled_sums
 
-_ONE, _ZERO = np.float32(1), np.float32(0)
+_ONE, _ZERO, _NONE = np.float32(1), np.float32(0), np.float32(np.nan)
 
 
 @compiled_sums
@@ -113,32 +113,33 @@ def shared_by_reaching(
     """Write to out, a value a cell, the slopes of the windows whose most it reaches, in equal shares."""
     height, width, across = x.shape[1], x.shape[2], most.shape[2]
     apart = -(-window[0, 1] // window[1, 1])  # windows o, o + apart, … of a row have no column in common
-    lefts, rights = np.empty(across, np.int64), np.empty(across, np.int64)
+    of_column = np.full((apart, width), across)  # the window of a column, one behind the last for none
     for o in range(across):
-        lefts[o], rights[o] = _reach(o, window[0, 1], window[1, 1], window[2, 1], width)
-    tops, times = np.empty(width, np.float32), np.empty(width, np.float32)
+        left, right = _reach(o, window[0, 1], window[1, 1], window[2, 1], width)
+        of_column[o % apart, left:right] = o
+    times, share, reached = np.empty(width, np.float32), np.empty(across + 1, np.float32), np.empty(width, np.float32)
     for p in range(first, last):
         out[p] = _ZERO
         for i in range(most.shape[1]):
             top, bottom = _reach(i, window[0, 0], window[1, 0], window[2, 0], height)
+            tops, whole = most[p, i], slope[p, i]
             for start in range(apart):
-                tops[:] = np.nan
-                for o in range(start, across, apart):
-                    for j in range(lefts[o], rights[o]):
-                        tops[j] = most[p, i, o]
+                windows = of_column[start]
                 times[:] = _ZERO
+                for j in range(width):
+                    reached[j] = tops[windows[j]] if windows[j] < across else _NONE
                 for n in range(top, bottom):
                     row = x[p, n]
                     for j in range(width):
-                        times[j] += _ONE if row[j] == tops[j] else _ZERO
-                for o in range(start, across, apart):
-                    total = _ZERO
-                    for j in range(lefts[o], rights[o]):
-                        total += times[j]
-                    share = slope[p, i, o] / max(total, _ONE)
-                    for j in range(lefts[o], rights[o]):
-                        times[j] = share
+                        times[j] += _ONE if row[j] == reached[j] else _ZERO
+                share[:] = _ZERO
+                for j in range(width):
+                    share[windows[j]] += times[j]
+                for o in range(across):
+                    share[o] = whole[o] / max(share[o], _ONE)
+                for j in range(width):
+                    times[j] = share[windows[j]]
                 for n in range(top, bottom):
                     row, slopes = x[p, n], out[p, n]
                     for j in range(width):
-                        slopes[j] += times[j] if row[j] == tops[j] else _ZERO
+                        slopes[j] += times[j] if row[j] == reached[j] else _ZERO

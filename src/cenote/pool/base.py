@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -99,10 +100,11 @@ class Pooler(nn.Module):
         than 0 and 1, shapes that do not belong together, a width the weights are not made for, side inputs that are
         missing or unknown, and a row with no kept token under empty="error".
         """
+        whole = mask is None
         mask = checked_mask(x, mask, layers=self.reads_layers)
         given = self._checked_side(side)
         self._check_width(x)
-        empty = self._checked_empty(rows_without_tokens(mask))
+        empty = None if whole and mask.shape[1] else self._checked_empty(rows_without_tokens(mask))
         # a bias or a latent would give a row without tokens a vector
         out = zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
         return (out, self.weights(wide(x), mask, **given)) if return_weights else out
@@ -185,7 +187,7 @@ def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> Tens
     if at_hand(offsets):
         bounds = offsets.numpy()
         lengths = bounds[1:] - bounds[:-1]
-        least = lengths.min(initial=tokens)
+        least = np.minimum.reduce(lengths, initial=tokens)
         if bounds[0] == 0 and bounds[-1] == tokens and least >= 0:
             return None if least else torch.from_numpy(lengths == 0)
     elif bool((offsets[0] == 0) & (offsets[-1] == tokens) & (offsets.diff() >= 0).all()):  # one question to the device

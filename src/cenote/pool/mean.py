@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from cenote.kernels import windowed
+from cenote.kernels.segments import all_kept
 from cenote.pool.by_count import ByCount
 
 
@@ -17,6 +18,10 @@ class Mean(ByCount):
     def weight(self, count: Tensor) -> Tensor:
         """Return 1 / n."""
         return count.reciprocal()
+
+    def padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the mean of the kept tokens."""
+        return x.mean(1) if mask.shape[1] and all_kept(mask) else super().padded(x, mask)
 
     def in_windows(self, planes: Tensor, window: windowed.Window, out_size: tuple[int, ...]) -> Tensor:
         """Return the mean of each window."""

@@ -120,7 +120,8 @@ def _unfolded(x: Tensor, axis: int, count: int, kernel: int, stride: int) -> Ten
     if kernel != stride:
         return x.unfold(axis, kernel, stride)
     # side by side they are a view whose gradient is one as well, where that of unfold is added up cell by cell
-    return x.narrow(axis, 0, count * kernel).unflatten(axis, (count, kernel)).movedim(axis + 1, -1)
+    cells = x.narrow(axis, 0, count * kernel)
+    return cells.view(*x.shape[:axis], count, kernel, *x.shape[axis + 1 :]).movedim(axis + 1, -1)
 
 
 def _sizes(
