@@ -2,8 +2,9 @@
 
     passage = the longest run of sentences whose tokens, the encoder's specials and document prompt are at most n
 
-The last passage of a document holds what is left, one word perhaps. To share the last two evenly changed nDCG@10 of
-wordllama on cranfield by +0.005, -0.005 and -0.008 at 48, 64 and 128 tokens, each within chance, so it is not done.
+The last passage of a document holds what is left, one word perhaps. To share the last two evenly changed nDCG@10 on
+cranfield by +0.005, -0.005 and -0.008 (wordllama, 48, 64 and 128 tokens) and +0.009 (minilm, 128), each within chance,
+so it is not done.
 A sentence longer than n is cut between words, a word longer than that between tokens. A text that is cut is not always
 tokenised as it was inside the whole (a word piece becomes a word), so what is near the limit is counted again, alone.
 """
