@@ -1,9 +1,11 @@
 """Poolers trained on frozen states: they learn, are kept as runs, and are what a recipe says they are."""
 
 import json
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,6 +177,26 @@ def test_states_are_computed_once_for_all_poolers(wordllama: Encoder, monkeypatc
         found = held.pooled(pooler, ["glass", "rain and bread"]).detach()
         np.testing.assert_allclose(found, wordllama.encode(["glass", "rain and bread"], pool=pooler), atol=1e-6)
     assert computed == [["rain and bread", "glass"]]
+
+
+def test_states_that_poolers_share_are_counted_in_full_for_each(
+    wordllama: Encoder, lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, passes = wordllama.states, []
+
+    def slowly(*given: Any, **how: Any) -> Any:
+        passes.append(given)
+        time.sleep(2)
+        return once(*given, **how)
+
+    monkeypatch.setattr(wordllama, "states", slowly)
+    budget = Budget(rates=(1e-2,), rounds=1, examples=16, batch=16)
+    school = School(wordllama, lesson, budget=budget)
+    for word in ("gwap", "gem"):
+        done = school.train(parse(f"wordllama | {word}"), tmp_path / word)
+        assert done is not None
+        assert done[1].told["trained"]["seconds"] >= 2
+    assert len(passes) == 1
 
 
 def test_an_interrupted_run_is_written_again(run: Path, tmp_path: Path) -> None:

@@ -66,9 +66,11 @@ class School:
         key = hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=16).hexdigest()
         run = self._kept(Path(place), key)
         if run is None:
-            began = time.perf_counter()
+            began, before = time.perf_counter(), self._states.spent
             found = self._trained(first, progress)
-            run = self._run(found, key, time.perf_counter() - began)
+            # states that poolers share are counted in full for each of them
+            shared = self._states.seconds(found.pooler) - (self._states.spent - before)
+            run = self._run(found, key, time.perf_counter() - began + shared)
             run.save(place)
         named = replace(stage, path=str(place), values=(), keys=())
         legs = tuple(tuple(named if s is stage else s for s in leg) for leg in recipe.legs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 
 import torch
@@ -24,6 +25,14 @@ class FrozenStates:
         self._texts = list(dict.fromkeys(texts))
         self._place = {text: i for i, text in enumerate(self._texts)}
         self._held: dict[int, list[Tensor]] = {}
+        self._took: dict[int, float] = {}
+        self.spent = 0.0
+        """Seconds that passed while states were computed."""
+
+    def seconds(self, pooler: Pooler) -> float:
+        """Return how long the states that a pooler reads took, whichever pooler they were computed for."""
+        # one pass gives several layers at hardly more than the price of the last
+        return max((self._took.get(layer, 0.0) for layer in self._encoder.layers_read_by(pooler)), default=0.0)
 
     def pooled(self, pooler: Pooler, texts: Sequence[str]) -> Tensor:
         """Return the vectors (n, D) of texts, row i from text i, of unit length.
@@ -33,8 +42,12 @@ class FrozenStates:
         wanted = self._encoder.layers_read_by(pooler)
         if missing := set(wanted) - self._held.keys():
             # what is computed while a dev score is taken is trained on too
+            began = time.perf_counter()
             with torch.inference_mode(False), torch.no_grad():
                 self._hold(missing, wanted)
+            took = time.perf_counter() - began
+            self.spent += took
+            self._took |= dict.fromkeys(missing, took)
         places = [self._place[text] for text in texts]
         layers = [torch.cat([self._held[layer][place] for place in places]) for layer in wanted]
         offsets = torch.tensor([0, *(len(self._held[wanted[0]][place]) for place in places)]).cumsum(0)
