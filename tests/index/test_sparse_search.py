@@ -163,6 +163,14 @@ def test_no_rows_and_no_words_find_nothing() -> None:
     assert empty.select(np.array([True, False, True])).search(compressed(drawn(1, 1)), 3).counts.tolist() == [0]
 
 
+def test_words_that_no_row_holds_leave_nothing_behind() -> None:
+    index = Sparse.build(compressed(np.eye(4, WIDTH, dtype=np.float32)), saturation=BM25)
+    strange = np.zeros((1, WIDTH), np.float32)
+    strange[0, 4:] = 1
+    assert index.search(compressed(strange)).counts.tolist() == [0]
+    assert not index._statistics._idf
+
+
 def test_many_threads_answer_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     dense, queries = drawn(200, 1), drawn(33, 2)
     index = Sparse.build(compressed(dense), saturation=BM25)

@@ -286,8 +286,10 @@ class _Statistics:
             for part, alive in self._each():
                 lists, held = _lists(part["words"], new)
                 df[held] += _frequencies(part, alive, lists)
-            self._idf.update((word, self._rarity(n)) for word, n in zip(new.tolist(), df.tolist(), strict=True))
-        return np.array([self._idf[word] for word in asked], np.float32)
+            # words that no row holds are not kept: there is no end to those that may be asked for
+            self._idf.update((word, self._rarity(n)) for word, n in zip(new.tolist(), df.tolist(), strict=True) if n)
+        rarest = self._rarity(0)
+        return np.array([self._idf.get(word, rarest) for word in asked], np.float32)
 
     def _rarity(self, df: int) -> float:
         return log1p((self.rows - df + 0.5) / (df + 0.5))
