@@ -63,6 +63,7 @@ def assert_equal(found: Hits, expected: Hits) -> None:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and tiles so small that a handful of rows takes several."""
     monkeypatch.setattr(flat, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 0)
     monkeypatch.setattr(flat, "TILE_QUERIES", 3)
 
 
@@ -140,6 +141,7 @@ def test_integer_scores_are_the_same_bits_for_any_cut_of_any_vectors(
     index = Flat.build(x, codec=word)
     whole = index.search(queries, 500)
     monkeypatch.setattr(flat, "BLOCK_ROWS", 13)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 0)
     for query in range(9):
         alone = index.search(queries[query : query + 1], 500)
         assert np.array_equal(alone.scores[0], whole.scores[query])
@@ -155,6 +157,7 @@ def test_float_scores_move_less_than_the_tolerance_for_any_cut(word: str, monkey
     index = Flat.build(x, codec=word)
     whole = index.score(queries, np.tile(np.arange(500), (9, 1)))
     monkeypatch.setattr(flat, "BLOCK_ROWS", 13)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 0)
     hits = index.search(queries, 30)
     assert (np.abs(np.take_along_axis(whole, hits.ids, 1) - hits.scores) <= 1e-5).all()
     # a row that was left out is no better than the last that was taken

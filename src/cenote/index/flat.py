@@ -22,10 +22,11 @@ from cenote.errors import CorruptIndex
 from cenote.index import store
 from cenote.index.base import Index, checked_k, checked_keep
 from cenote.index.rerank import Rerank, Reranked, stages
-from cenote.kernels import few
+from cenote.kernels import few, threads
 from cenote.kernels.ranking import best
 
 BLOCK_ROWS = 16_384
+PIECE_BYTES = 1 << 22  # of rows, times their queries: what a thread scans before it takes more, which costs some 20 µs
 TILE_QUERIES = 256
 TILE_HITS = 1 << 22  # of k hits a query: what a thread keeps while it scans is four times as many words
 
@@ -90,9 +91,14 @@ class Flat(Index):
             if kernel is None:
                 hits = self._by_blocks(x[some], most, keep)
             else:
-                hits = kernel.best(self._parts, most, keep, BLOCK_ROWS)
+                hits = kernel.best(self._parts, most, keep, self._piece(len(x[some]), there))
             ids[some, :most], scores[some, :most] = hits.ids, hits.scores
         return Hits(ids, scores, (ids >= 0).sum(axis=1))
+
+    def _piece(self, queries: int, rows: int) -> int:
+        """Return how many rows a thread takes at once: enough to be worth it, and a quarter of its share at most."""
+        worth = PIECE_BYTES // max(1, queries * self.codec.nbytes(1, self.dim))
+        return max(BLOCK_ROWS, min(worth, rows // (4 * threads.count())))
 
     def _few(self, queries: int, rows: int) -> bool:
         """Whether to score without compiled kernels, which give the same bits, as that is quicker than loading them."""
