@@ -4,6 +4,8 @@
     int8    four products of bytes a lane where that is one instruction; else pairs of int16, and their two products
     bits    32 bits a lane where counting them is one instruction; else eight half bytes, whose bits a table of 16 gives
 
+Where rows are read in place, bits are taken a whole register at a time, and halved there if need be (`read`).
+
 The table of half bytes is that of Muła, Kurz & Lemire, "Faster population counts using AVX2 instructions" (1611.07612).
 """
 
@@ -43,6 +45,11 @@ def chunk_bytes(form: int) -> int:
     if form == BITS:
         return 2 * lanes if by_halves() else 4 * lanes
     return {FLOAT32: 4, BF16: 2, FLOAT16: 2, E4M3: 1, E5M2: 1}[form] * lanes
+
+
+def read_bytes(form: int) -> int:
+    """Return how many bytes of a row are read at once where they lie."""
+    return 4 * simd.lanes() if form == BITS else chunk_bytes(form)
 
 
 def widened_queries(form: int, codes: NDArray[Any]) -> NDArray[Any]:
@@ -96,14 +103,24 @@ def _halves(builder: Any, bits: Any) -> Any:
     return builder.fmul(builder.bitcast(moved, floats), alike(FLOAT, lanes, 2.0**112))
 
 
+def read(builder: Any, form: int, raw: Any) -> Any:
+    """Emit the vector that bytes of a row become which are read where they lie."""
+    return builder.bitcast(raw, simd.ints()) if form == BITS else widened(builder, form, raw)
+
+
 def added(builder: Any, form: int, total: Any, row: Any, query: Any) -> Any:
     """Emit total + row · query, of which the sum of all lanes counts; of bits, less those that differ."""
     lanes = simd.lanes()
     if form == BITS and by_halves():
+        kind, fours = ir.VectorType(I8, 4 * lanes), ir.VectorType(I16, 2 * lanes)
+        both, low = builder.xor(row, query), alike(I8, 4 * lanes, 0x0F)
+        upper = builder.bitcast(builder.lshr(builder.bitcast(both, fours), alike(I16, 2 * lanes, 4)), kind)
+        halves = [builder.and_(one, low) for one in (builder.bitcast(both, kind), upper)]
+        counted = builder.add(*(counts(builder, one) for one in halves))
         # the eight bytes of two lanes are added into one of them
         name, zeros = {8: "llvm.x86.avx2.psad.bw", 16: "llvm.x86.avx512.psad.bw.512"}[lanes], alike(I8, 4 * lanes, 0)
-        counted = call(builder, name, ir.VectorType(simd.I64, lanes // 2), [differing(builder, row, query), zeros])
-        return builder.sub(total, builder.bitcast(counted, simd.ints()))
+        summed = call(builder, name, ir.VectorType(simd.I64, lanes // 2), [counted, zeros])
+        return builder.sub(total, builder.bitcast(summed, simd.ints()))
     return lane_added(builder, form, total, row, query)
 
 
@@ -128,13 +145,17 @@ def lane_added(builder: Any, form: int, total: Any, row: Any, query: Any) -> Any
     return builder.add(total, builder.add(even, odd))
 
 
+def counts(builder: Any, halves: Any) -> Any:
+    """Emit how many bits of each byte are set, of bytes below 16."""
+    lanes = simd.lanes()
+    table = ir.Constant(halves.type, [i.bit_count() for i in range(16)] * (lanes // 4))
+    name = {8: "llvm.x86.avx2.pshuf.b", 16: "llvm.x86.avx512.pshuf.b.512"}[lanes]
+    return call(builder, name, halves.type, [table, halves])
+
+
 def differing(builder: Any, row: Any, query: Any) -> Any:
     """Emit how many bits of each half byte differ, as bytes."""
-    lanes = simd.lanes()
-    kind = ir.VectorType(I8, 4 * lanes)
-    table = ir.Constant(kind, [i.bit_count() for i in range(16)] * (lanes // 4))
-    name = {8: "llvm.x86.avx2.pshuf.b", 16: "llvm.x86.avx512.pshuf.b.512"}[lanes]
-    return call(builder, name, kind, [table, builder.bitcast(builder.xor(row, query), kind)])
+    return counts(builder, builder.bitcast(builder.xor(row, query), ir.VectorType(I8, 4 * simd.lanes())))
 
 
 def less_bytes(builder: Any, total: Any, counted: Any) -> Any:

@@ -25,6 +25,11 @@ def tile_widths() -> tuple[int, ...]:
     return (16, 64) if simd.lanes() == 16 else (16,)
 
 
+def tile_steps() -> int:
+    """Return how many steps of a tile are one turn of its loop: narrow registers take more of them."""
+    return 2 if simd.lanes() == 8 else 1
+
+
 def tile_rows(form: int) -> int:
     """Return how many rows a tile multiplies at once: as many as leave room for a row, the queries and a product."""
     if form == forms.BITS and forms.by_halves() and simd.registers() == 16:
@@ -56,7 +61,7 @@ def widen(context: Any, form: Any, source: Any, size: Any, target: Any) -> Any:
         repeat(builder, whole, [], one)
         done = builder.mul(whole, I64(each))
         with builder.if_then(builder.icmp_signed(">", size, done)):
-            raw = simd.load_some(builder, builder.add(source, done), each, builder.sub(size, done))
+            (raw,) = simd.load_some(builder, [builder.add(source, done)], each, builder.sub(size, done))
             store(builder, forms.widened(builder, of, raw), builder.add(target, builder.mul(whole, step)))
         return context.get_dummy_value()
 
@@ -70,12 +75,12 @@ def tile_products(
     """tile_products(form, width, rows, stride, queries, steps, out): rows times `width` queries.
 
     Row r lies widened at rows + r · stride; step i of the queries, four bytes of each, at queries + i · 4 · width.
-    The sums go to out, 4 · width bytes a row.
+    There are a multiple of `tile_steps()`. The sums go to out, 4 · width bytes a row.
     """
     if not _known(form, width):
         return None
     of, lanes = form.literal_value, simd.lanes()
-    vectors, height = width.literal_value // lanes, tile_rows(form.literal_value)
+    vectors, height, together = width.literal_value // lanes, tile_rows(form.literal_value), tile_steps()
     floats, halves = forms.is_float(of), of == forms.BITS and forms.by_halves()
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -99,8 +104,14 @@ def tile_products(
                         added.append(forms.lane_added(builder, of, total, row, column))
             return added
 
+        def turn(i: Any, sums: Any) -> list[Any]:
+            for n in range(together):
+                sums = step(builder.add(builder.mul(i, I64(together)), I64(n)), sums)
+            return list(sums)
+
         if not halves:
-            for place, total in zip(places, repeat(builder, steps, [nothing] * len(places), step), strict=True):
+            turns, begun = builder.sdiv(steps, I64(together)), [nothing] * len(places)
+            for place, total in zip(places, repeat(builder, turns, begun, turn), strict=True):
                 store(builder, total, place)
             return context.get_dummy_value()
 
@@ -129,12 +140,12 @@ def row_products(context: Any, form: Any, codes: Any, rows: Any, later: Any, siz
     """row_products(form, codes, rows, later, size, query, out): sixteen rows times one query.
 
     Rows of `size` bytes lie at codes + number · size; sixteen int32 numbers lie at `rows`, and at `later` sixteen of
-    rows that will be wanted: memory is asked for them at the pace that these are read. The query is widened; sixteen
-    sums go to out.
+    rows that will be wanted: memory is asked for them at the pace that these are read. The query lies as
+    rows are read (`forms.read`); sixteen sums go to out.
     """
     if not _known(form):
         return None
-    of, each, together, lanes = form.literal_value, forms.chunk_bytes(form.literal_value), 4, simd.lanes()
+    of, each, together, lanes = form.literal_value, forms.read_bytes(form.literal_value), 4, simd.lanes()
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, codes, rows, later, size, query, out = args
@@ -153,18 +164,14 @@ def row_products(context: Any, form: Any, codes: Any, rows: Any, later: Any, siz
 
             def chunk(at: Any, sums: Any, real: Any = None) -> list[Any]:
                 column = load(builder, builder.add(query, builder.mul(at, I64(4 * lanes // each))), kind)
-                read = []
-                for start in starts:
-                    place = builder.add(start, at)
-                    whole = real is None
-                    read.append(
-                        load(builder, place, ir.VectorType(I8, each))
-                        if whole
-                        else simd.load_some(builder, place, each, real)
-                    )
+                places = [builder.add(start, at) for start in starts]
+                if real is None:
+                    raw = [load(builder, place, ir.VectorType(I8, each)) for place in places]
+                else:
+                    raw = simd.load_some(builder, places, each, real)
                 return [
-                    forms.added(builder, of, total, forms.widened(builder, of, raw), column)
-                    for total, raw in zip(sums, read, strict=True)
+                    forms.added(builder, of, total, forms.read(builder, of, one), column)
+                    for total, one in zip(sums, raw, strict=True)
                 ]
 
             def line(i: Any, sums: Any) -> list[Any]:

@@ -27,7 +27,7 @@ Part = Mapping[str, NDArray[Any]]
 """Arrays of one row a vector: `codes`, and `scale` where rows have one."""
 FEW = 8  # queries up to which reading rows in place is quicker than widening them for a tile
 _BLOCK_ROWS, _BLOCK_BYTES = 96, 1 << 18
-_AHEAD_BYTES = 1 << 12  # that many are asked for before they are read: a memory answers after some 100 ns
+_AHEAD_BYTES = 1 << 14  # that many are asked for before they are read: a memory answers after some 100 ns
 
 
 class Queries:
@@ -42,12 +42,11 @@ class Queries:
         self.start = np.zeros(len(codes), np.int32)
         if form == forms.INT8 and simd.has_vnni():
             self.start = -128 * codes.sum(axis=1, dtype=np.int32)
-        codes = forms.widened_queries(form, codes)
-        self.steps = -(-codes.shape[1] * codes.itemsize // 4)
-        columns = 64 // codes.itemsize
-        wide = aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
-        wide[:, : codes.shape[1]] = codes
-        self.wide: NDArray[np.int32] = wide.view(np.int32)
+        widened = forms.widened_queries(form, codes)
+        together = products.tile_steps()
+        self.steps = -(-widened.shape[1] * widened.itemsize // (4 * together)) * together
+        self.wide = _in_lines(widened)
+        self.read = _in_lines(codes) if form == forms.BITS else self.wide  # bits are widened after they are compared
 
     def __len__(self) -> int:
         return len(self.wide)
@@ -68,6 +67,8 @@ class Queries:
         """Return what one thread works in: widened rows, sums of a tile, and its scores."""
         height, steps = products.tile_rows(self.form), self.wide.shape[1]
         block = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * steps)) // height) * height
+        if not any(group.width for group in self._groups):
+            block = 0  # rows are read in place
         rows, sums = (aligned(shape, np.int32) for shape in ((block, steps), (height, 64)))
         return rows, sums, aligned((64,), np.float32)
 
@@ -89,7 +90,7 @@ class Queries:
 
         def run(start: int, stop: int) -> None:
             some = slice(start, stop)
-            mine = (self.wide[some], self.start[some], self.factor[some], self.shift)
+            mine = (self.read[some], self.start[some], self.factor[some], self.shift)
             _chosen(self.form)(*where, ids[some], *mine, out[some])
 
         threads.over_ranges(run, len(ids), least=max(1, 512 // max(1, ids.shape[1])))
@@ -106,7 +107,7 @@ class Queries:
     def _group(self, begin: int, end: int, width: int) -> _Group:
         some = slice(begin, end)
         if not width:
-            return _Group(some, 0, self.wide[some], self.start[some], self.factor[some])
+            return _Group(some, 0, self.read[some], self.start[some], self.factor[some])
         count = -(-(end - begin) // width) * width
         wide = np.zeros((count, self.steps), np.int32)
         start, factor = aligned((count,), np.int32), aligned((count,), np.float32)
@@ -121,7 +122,8 @@ class Queries:
 class _Group:
     """Queries that are scanned together, by tiles of `width` of them; where that is 0, one by one.
 
-    Tiles lie step by step, four bytes of each query, (tiles, steps, width), and are filled up with zeros.
+    Tiles lie step by step, four bytes of each query, (tiles, steps, width), and are filled up with zeros; queries that
+    are scanned one by one lie as rows are read (`forms.read`).
     """
 
     some: slice
@@ -129,6 +131,14 @@ class _Group:
     wide: NDArray[np.int32]
     start: NDArray[np.int32]
     factor: Float32
+
+
+def _in_lines(codes: NDArray[Any]) -> NDArray[np.int32]:
+    """Return rows (q, d) that begin and end with lines of the cache, filled up with zeros."""
+    columns = 64 // codes.itemsize
+    lines = aligned((len(codes), -(-codes.shape[1] // columns) * columns), codes.dtype)
+    lines[:, : codes.shape[1]] = codes
+    return lines.view(np.int32)
 
 
 def _row_bytes(part: Part) -> int:

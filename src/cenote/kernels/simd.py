@@ -89,30 +89,33 @@ def store(builder: Any, value: Any, address: Any) -> None:
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
 
 
-def load_some(builder: Any, address: Any, count: int, real: Any) -> Any:
+def load_some(builder: Any, addresses: Sequence[Any], count: int, real: Any) -> list[Any]:
     """Emit the loading of bytes, of which only the first `real` (i64) are there: the others are 0, and not touched."""
     if lanes() == 16:
         mask = builder.icmp_unsigned("<", _numbers(I8, count), spread(builder, builder.trunc(real, I8), count))
-        return _masked(builder, address, mask, I8, count)
+        return [_masked(builder, address, mask, I8, count) for address in addresses]
     # without masks of bytes, four of them at a time, and the rest one by one
     width = count // 4
     words = builder.trunc(builder.lshr(real, I64(2)), I32)
     numbers, limit = _numbers(I32, width), spread(builder, words, width)
-    found = _masked(builder, address, builder.icmp_unsigned("<", numbers, limit), I32, width)
-    spare, before = builder.and_(real, I64(3)), builder.block
+    mask, spare = builder.icmp_unsigned("<", numbers, limit), builder.and_(real, I64(3))
+    found = [_masked(builder, address, mask, I32, width) for address in addresses]
+    before, more = builder.block, []
     with builder.if_then(builder.icmp_unsigned(">", spare, I64(0))):
-        start = builder.add(address, builder.sub(real, spare))
-        word = I32(0)
-        for place in (I64(0), builder.lshr(spare, I64(1)), builder.sub(spare, I64(1))):
-            byte = builder.zext(load(builder, builder.add(start, place), I8), I32)
-            moved = builder.trunc(builder.mul(place, I64(8)), I32)
-            word = builder.or_(word, builder.shl(byte, moved))
-        more = builder.select(builder.icmp_unsigned("==", numbers, limit), spread(builder, word, width), found)
+        for address, one in zip(addresses, found, strict=True):
+            start = builder.add(address, builder.sub(real, spare))
+            word = I32(0)
+            for place in (I64(0), builder.lshr(spare, I64(1)), builder.sub(spare, I64(1))):
+                byte = builder.zext(load(builder, builder.add(start, place), I8), I32)
+                moved = builder.trunc(builder.mul(place, I64(8)), I32)
+                word = builder.or_(word, builder.shl(byte, moved))
+            more.append(builder.select(builder.icmp_unsigned("==", numbers, limit), spread(builder, word, width), one))
         inside = builder.block
-    whole = builder.phi(found.type)
-    whole.add_incoming(found, before)
-    whole.add_incoming(more, inside)
-    return builder.bitcast(whole, ir.VectorType(I8, count))
+    whole = [builder.phi(one.type) for one in found]
+    for phi, one, other in zip(whole, found, more, strict=True):
+        phi.add_incoming(one, before)
+        phi.add_incoming(other, inside)
+    return [builder.bitcast(phi, ir.VectorType(I8, count)) for phi in whole]
 
 
 def _numbers(of: ir.Type, count: int) -> ir.Constant:
