@@ -163,6 +163,9 @@ class Slow:
     def lengths(self, texts: list[str], role: str) -> np.ndarray:
         return np.array([len(text) for text in texts])
 
+    def overhead(self, role: str) -> int:
+        return 0
+
 
 def test_the_meter_counts_what_encoding_cost_whoever_paid_first(tmp_path):
     encoder, meter = Slow(), Metered(tmp_path)
@@ -207,7 +210,7 @@ class Silent:
 
     def __init__(self, encoder):
         self.width, self.fingerprint = encoder.width, encoder.fingerprint
-        self.max_length, self.report = encoder.max_length, encoder.report
+        self.max_length, self.report, self.overhead = encoder.max_length, encoder.report, encoder.overhead
 
 
 class Torn(Shelf):
