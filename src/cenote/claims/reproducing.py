@@ -29,9 +29,9 @@ def reproduce(slug: str, *, data: str | Path | None = None, keep: bool = False) 
     """Run the check of a paper and return what it found, with seconds of computing, versions and processor.
 
     data: the folder of datasets; the default is `CENOTE_DATA`. keep: write it to the results that `cenote papers` and
-    the docs read. The seconds are those that processors computed for this process, which a busy machine hardly
-    changes, where the clock would say how busy it was. Raises ValueError for a paper that has no check, or where the
-    data is not there.
+    the docs read. The seconds are those that processors computed for this process, all threads together: waiting for
+    other work is not in them, though shared cores and caches still lengthen them. Raises ValueError for a paper that
+    has no check, or where the data is not there.
     """
     import numpy
     import torch
