@@ -47,10 +47,10 @@ def lines(notes: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole]
 
 
-def killed(process: BaseProcess, notes: Path, seconds: float) -> None:
-    """Kill a process so long after it began to work."""
+def killed(process: BaseProcess, notes: Path, commits: int, seconds: float) -> None:
+    """Kill a process so long after it began to work and acknowledged so many commits, however slow it is here."""
     deadline = time.monotonic() + 60
-    while not lines(notes):
+    while not (noted := lines(notes)) or sum("committed" in line for line in noted) < commits:
         assert process.is_alive(), "the process ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -99,7 +99,8 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, begin: Callable
     for kill in range(KILLS):
         notes = tmp_path / f"notes-{kill}"
         live = [int(id[1:]) for id in now]
-        killed(begin(write_for_ever, place, notes, first, live, kill), notes, chance.uniform(0, 0.5))
+        process = begin(write_for_ever, place, notes, first, live, kill)
+        killed(process, notes, chance.randrange(5), chance.uniform(0, 0.1))
         noted = lines(notes)
         acknowledged += sum("committed" in line for line in noted)
         with cenote.open(place) as docs:
