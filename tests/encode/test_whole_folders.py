@@ -83,7 +83,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_is_lost(a
 
 
 def test_what_a_running_process_is_writing_stays(tmp_path: Path) -> None:
-    theirs = tmp_path / f".out.{platform.node()}.{os.getppid()}.half"
+    theirs = tmp_path / f".out.{platform.node()}.{os.getppid()}.theirs.half"
     theirs.mkdir()
     with whole(tmp_path / "out") as half:
         (half / "a").write_text("new")

@@ -199,11 +199,12 @@ def test_states_that_poolers_share_are_counted_in_full_for_each(
     assert len(passes) == 1
 
 
-def test_an_interrupted_run_is_written_again(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.partial").mkdir()
-    (tmp_path / "x.partial" / "half").write_text("")
-    Run.load(run).save(tmp_path / "x")
-    assert sorted(file.name for file in tmp_path.rglob("*")) == ["model.safetensors", "run.json", "x"]
+def test_a_run_is_written_whole_or_not_at_all(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Run.load(run)
+    monkeypatch.setattr(kept, "told", {"encoder": object()})
+    with pytest.raises(TypeError, match="JSON"):
+        kept.save(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_trained_is_refused(wordllama: Encoder, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -22,7 +23,9 @@ def whole(folder: str | Path, *, replace: bool = False) -> Iterator[Path]:
     _clear(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not replace:
         raise ValueError(f"folder is {folder}, which is there already; name another, or replace it")
-    half, old = (folder.with_name(f".{folder.name}.{platform.node()}.{os.getpid()}.{kind}") for kind in ("half", "old"))
+    # the number of a process that was killed may be given again
+    own = f".{folder.name}.{platform.node()}.{os.getpid()}.{uuid4().hex}"
+    half, old = folder.with_name(f"{own}.half"), folder.with_name(f"{own}.old")
     half.mkdir(parents=True)
     try:
         yield half
@@ -40,7 +43,7 @@ def _clear(folder: Path) -> None:
     """Remove what killed processes of this machine left beside a folder; what nothing took the place of goes back."""
     if not folder.parent.is_dir():
         return
-    ours = re.compile(rf"\.{re.escape(folder.name)}\.{re.escape(platform.node())}\.(\d+)\.(half|old)")
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.{re.escape(platform.node())}\.(\d+)\.\w+\.(half|old)")
     for left in list(folder.parent.iterdir()):
         found = ours.fullmatch(left.name)
         if found is None or _runs(int(found[1])):

@@ -7,7 +7,6 @@ runs/x/model.safetensors    its weights
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from cenote import registry
 from cenote.compress.base import Fitted
+from cenote.encode.whole import whole
 from cenote.errors import CorruptIndex
 from cenote.pool.base import Pooler
 
@@ -74,13 +74,9 @@ class Run(Fitted):
         folder = Path(folder)
         if folder.exists():
             raise ValueError(f"{folder} exists; name a place that does not")
-        # an interruption must not leave half a run where a whole one is looked for
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file({name: np.ascontiguousarray(one) for name, one in self._weights.items()}, partial / WEIGHTS)
-        (partial / DESCRIPTION).write_text(json.dumps(self.told, indent=1, sort_keys=True) + "\n")
-        partial.rename(folder)
+        with whole(folder) as half:
+            save_file({name: np.ascontiguousarray(one) for name, one in self._weights.items()}, half / WEIGHTS)
+            (half / DESCRIPTION).write_text(json.dumps(self.told, indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
