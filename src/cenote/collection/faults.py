@@ -16,7 +16,10 @@ FUNCTIONS = (
     *("char_length", "coalesce", "contains", "date_part", "ends_with", "floor", "length", "lower", "ltrim", "nullif"),
     *("regexp_like", "regexp_match", "round", "rtrim", "starts_with", "strpos", "substr", "trim", "try_cast", "upper"),
 )
-"""What texts, numbers and lists are compared by."""
+"""What texts, numbers and lists are compared by: those that are named as near, and all that the server allows.
+
+`repeat`, `rpad`, `replace` and their like stay out: they make texts of any length.
+"""
 _MOST_NAMES, _MOST_SHOWN = 30, 200
 _HOLDS = {"string": "texts", "int64": "whole numbers", "double": "numbers", "bool": "truth values"}
 _ARROW = {

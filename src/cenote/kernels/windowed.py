@@ -71,7 +71,7 @@ class Extreme(torch.autograd.Function):
         from cenote.kernels import windowed_loops
 
         out = room.of(len(x), *out_size)
-        _planes(windowed_loops.greatest if sign > 0 else windowed_loops.least, window, x, out)
+        _planes(windowed_loops.extreme(sign), window, x, out)
         ctx.save_for_backward(x, out)
         ctx.window = window
         return out

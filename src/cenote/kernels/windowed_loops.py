@@ -7,6 +7,9 @@ columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 
 from cenote.arrays import Float32, Int64
@@ -64,46 +67,34 @@ def mean_slopes(window: Int64, slope: Float32, out: Float32, first: int, last: i
                     row[j] += joined[j]
 
 
-@compiled_sums
-def greatest(window: Int64, x: Float32, out: Float32, first: int, last: int) -> None:
-    """Write to out the greatest value of each window; what is no number is greater than any."""
-    height, width = x.shape[1], x.shape[2]
-    joined = np.empty(width, np.float32)
-    for p in range(first, last):
-        for i in range(out.shape[1]):
-            top, bottom = _reach(i, window[0, 0], window[1, 0], window[2, 0], height)
-            joined[:] = x[p, top]
-            for n in range(top + 1, bottom):
-                row = x[p, n]
-                for j in range(width):
-                    joined[j] = joined[j] if (joined[j] >= row[j]) | (joined[j] != joined[j]) else row[j]
-            for o in range(out.shape[2]):
-                left, right = _reach(o, window[0, 1], window[1, 1], window[2, 1], width)
-                most = joined[left]
-                for j in range(left + 1, right):
-                    most = most if (most >= joined[j]) | (most != most) else joined[j]
-                out[p, i, o] = most
+@cache
+def extreme(sign: int) -> Callable[..., None]:
+    """Return the loop that writes to out the greatest value of each window, the least where sign is -1.
 
+    What is no number is beyond any.
+    """
+    by = np.float32(sign)
 
-@compiled_sums
-def least(window: Int64, x: Float32, out: Float32, first: int, last: int) -> None:
-    """Write to out the least value of each window; what is no number is less than any."""
-    height, width = x.shape[1], x.shape[2]
-    joined = np.empty(width, np.float32)
-    for p in range(first, last):
-        for i in range(out.shape[1]):
-            top, bottom = _reach(i, window[0, 0], window[1, 0], window[2, 0], height)
-            joined[:] = x[p, top]
-            for n in range(top + 1, bottom):
-                row = x[p, n]
-                for j in range(width):
-                    joined[j] = joined[j] if (joined[j] <= row[j]) | (joined[j] != joined[j]) else row[j]
-            for o in range(out.shape[2]):
-                left, right = _reach(o, window[0, 1], window[1, 1], window[2, 1], width)
-                most = joined[left]
-                for j in range(left + 1, right):
-                    most = most if (most <= joined[j]) | (most != most) else joined[j]
-                out[p, i, o] = most
+    @compiled_sums
+    def loop(window: Int64, x: Float32, out: Float32, first: int, last: int) -> None:
+        height, width = x.shape[1], x.shape[2]
+        joined = np.empty(width, np.float32)
+        for p in range(first, last):
+            for i in range(out.shape[1]):
+                top, bottom = _reach(i, window[0, 0], window[1, 0], window[2, 0], height)
+                joined[:] = x[p, top]
+                for n in range(top + 1, bottom):
+                    row = x[p, n]
+                    for j in range(width):
+                        joined[j] = joined[j] if (by * joined[j] >= by * row[j]) | (joined[j] != joined[j]) else row[j]
+                for o in range(out.shape[2]):
+                    left, right = _reach(o, window[0, 1], window[1, 1], window[2, 1], width)
+                    most = joined[left]
+                    for j in range(left + 1, right):
+                        most = most if (by * most >= by * joined[j]) | (most != most) else joined[j]
+                    out[p, i, o] = most
+
+    return loop  # type: ignore[no-any-return]
 
 
 @compiled_sums
