@@ -40,7 +40,8 @@ def match_names(names: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
         lines = [f"  {name!r}: {_advice(name, unmatched[name], files)}" for name in list(unmatched)[:_SHOWN]]
         if len(unmatched) > _SHOWN:
             lines.append(f"  … and {len(unmatched) - _SHOWN} more")
-        head = f"{len(unmatched)} of the documents named are not among the {len(known)} here; correct the names:"
+        are = "is" if len(unmatched) == 1 else "are"
+        head = f"{len(unmatched)} of the documents named {are} not among the {len(known)} here; correct the names:"
         raise ValueError("\n".join([head, *lines]))
     return found
 
