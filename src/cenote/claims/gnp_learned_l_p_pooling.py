@@ -2,7 +2,7 @@
 
 Ko, Kwon, Shin & Lee, "Learning to pool in graph neural networks for extrapolation" (2106.06210). Here sets of atoms of
 BZR's molecules, their coordinates without signs: networks learn sum, mean, maximum and minimum of 3 to 10 atoms and
-are asked for those of 20 to 57, twice as large.
+are asked for those of 20 to 57, twice as large. Ten seeds, set beforehand: the spread of three asked for about six.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from cenote.claims.finding import Figure, Finding
-from cenote.claims.training import Float64, Runs, Trial, figure, fit, needed, over_seeds, shows, spread, tuned, word
+from cenote.claims.training import (
+    Float64,
+    Runs,
+    Trial,
+    figure,
+    fit,
+    needed,
+    over_seeds,
+    shows,
+    spread,
+    together,
+    tuned,
+    word,
+)
 from cenote.kernels.segments import segment_max, segment_mean, segment_sum
 from cenote.pool.base import Pooler
 from cenote.pool.gnp import GNP
@@ -28,7 +41,7 @@ from cenote.pool.min import Min
 from cenote.pool.sum import Sum
 
 DATA = "bzr, atoms of 405 molecules"
-RATES, SEEDS, STEPS, BATCH, WIDTH = (1e-2, 3e-2, 1e-1), 3, 1000, 64, 32
+RATES, SEEDS, STEPS, BATCH, WIDTH = (1e-2, 3e-2, 1e-1), 10, 1000, 64, 32
 SETS, LARGER = (2000, 500, 500), 2.0
 FIXED: dict[str, Callable[[], Pooler]] = {"sum": Sum, "mean": Mean, "maximum": Max, "minimum": Min}
 POOLINGS: dict[str, Callable[[], Pooler]] = {**FIXED, "GNP": partial(GNP, WIDTH)}
@@ -94,7 +107,11 @@ def taken(sets: Sets, rows: Tensor) -> Sets:
 
 
 def check(data: Path) -> Finding:
-    """Compare GNP with four fixed poolings on four tasks, by the error on larger sets beside the best fixed one's."""
+    """Compare GNP with four fixed poolings on four tasks, by the error on larger sets beside the best fixed one's.
+
+    It is "about as well" where the interval of the error lies below twice the best's, and contradicted where it lies
+    above on any task.
+    """
     source = molecules(data)
     random = np.random.default_rng(0).permutation(len(source))
     learned, kept, asked = ([source[row] for row in part] for part in np.split(random, [245, 325]))
@@ -119,26 +136,30 @@ def check(data: Path) -> Finding:
         for name, value in worst.items()
         if name != "GNP"
     ]
-    return _finding(figures, other, logs)
+    twice = [
+        figure(f"log10 of twice the best's error for the {task} less GNP's", DATA, over_seeds(np.log10(2) - log))
+        for task, log in zip(TASKS, logs["GNP"], strict=True)
+    ]
+    return _finding(figures, other, twice, logs["GNP"])
 
 
-def _finding(figures: list[Figure], other: list[Figure], logs: dict[str, Float64]) -> Finding:
-    shown = shows(other)
-    near = int((logs["GNP"].mean(1) < np.log10(2)).sum())
-    holds = True if shown and near == len(TASKS) else False if near == 0 else None
+def _finding(figures: list[Figure], other: list[Figure], twice: list[Figure], gnp: Float64) -> Finding:
+    shown, near = shows(other), [shows([one]) for one in twice]
+    holds = together([shown, *near])
     return Finding(
         claim="A network that pools by GNP extrapolates to larger sets about as well as one with the pooling that was "
         "picked for the task, whatever the task.",
         holds=holds,
-        verdict=f"On larger sets GNP's error is within twice that of the task's best fixed pooling on {near} of "
-        f"{len(TASKS)} tasks; its worst is 10^{logs['GNP'].max(0).mean():.2f} times the best's, and those of the fixed "
+        verdict=f"On larger sets GNP's error lies within twice that of the task's best fixed pooling on "
+        f"{near.count(True)} of {len(TASKS)} tasks and beyond it on {near.count(False)}; its worst is "
+        f"10^{gnp.max(0).mean():.2f} times the best's, and those of the fixed "
         f"poolings lie above that by {', '.join(spread(one, 2) for one in other)} powers of ten "
         f"({', '.join(FIXED)}), so that it is the safest "
         f"{word(shown)}.",
         baseline="sum, mean, maximum and minimum in the same network",
         seeds=SEEDS,
-        note=needed(holds, other, SEEDS),
-        figures=(*figures, *other),
+        note=needed(holds, [*twice, *other], SEEDS),
+        figures=(*figures, *twice, *other),
     )
 
 

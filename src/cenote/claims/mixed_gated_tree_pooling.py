@@ -2,7 +2,8 @@
 
 Lee, Gallagher & Tu, "Generalizing pooling functions in convolutional neural networks: mixed, gated, and tree"
 (1509.08985). There CIFAR, SVHN and ImageNet, and deep networks; here digits of 28 x 28 and a network of two
-convolutions, with windows of 3 x 3 in steps of 2 as there.
+convolutions, with windows of 3 x 3 in steps of 2 as there. Sixteen seeds, set beforehand: five left intervals three
+times as wide as what they are to decide, and sixteen nearly halve them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cenote.pool.gated import GatedPool
 from cenote.pool.mixed import MixedPool
 from cenote.pool.tree import TreePool
 
-RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2), 5
+RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2), 16
 KERNEL, STRIDE = 3, 2
 _MAKE: dict[str, Callable[[], nn.Module]] = {
     "max": partial(nn.MaxPool2d, KERNEL, STRIDE),
