@@ -109,6 +109,12 @@ def test_version_is_the_packages(cenote: Cenote) -> None:
     assert (ran.code, ran.out, ran.err) == (0, f"cenote {package.__version__}\n", "")
 
 
+def test_the_package_runs_as_a_module() -> None:
+    ran = subprocess.run([sys.executable, "-m", "cenote", "search", "--nope"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "--nope" in ran.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(cenote: Cenote, command: str) -> None:
     ran = cenote(command, "--help")
