@@ -294,7 +294,13 @@ def test_compare_trains_what_has_weights_and_keeps_the_runs(tmp_path: Path) -> N
     kept = found.results[1].recipe
     assert "gwap@" in kept
     assert [file.name for file in (tmp_path / "runs").iterdir()] == ["wordllama-gwap"]
+    mean, gwap = found.to_dict()["recipes"]
+    told = Run.load(tmp_path / "runs" / "wordllama-gwap").told["trained"]
+    assert (mean["rate"], mean["rate_inside"]) == (None, None)
+    assert (gwap["rate"], gwap["rate_inside"]) == (told["rate"], told["rate_inside"])
+    assert found.table()[0][-2] == "rate"
     again = compare(recipes=kept, **asked)
+    assert "rate" not in again.to_dict()["recipes"][0]
     np.testing.assert_allclose(
         again.results[0].records.values["spearman"], found.results[1].records.values["spearman"], atol=1e-6
     )

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from cenote.claims.finding import Figure
 from cenote.encode.encoder import Encoder
+from cenote.train.sweep import FURTHER, best_rate, rate_beyond
 
 Float64 = NDArray[np.float64]
 _RESAMPLES = 2000
-_BEYOND = 4
 _OUT_OF_REACH = 100
 
 
@@ -62,30 +62,16 @@ def tuned(train: Callable[[int, float], Trial], rates: Sequence[float], seeds: i
     """
     with one_thread():
         swept = {rate: [train(seed, rate) for seed in range(sweep)] for rate in rates}
-        while (beyond := _beyond(swept)) is not None and len(swept) < len(rates) + _BEYOND:
-            swept[beyond] = [train(seed, beyond) for seed in range(sweep)]
-        rate, inside = _best(swept), beyond is None
+        while (further := rate_beyond(_dev(swept))) is not None and len(swept) < len(rates) + FURTHER:
+            swept[further] = [train(seed, further) for seed in range(sweep)]
+        rate, inside = best_rate(_dev(swept)), further is None
         trials = [*swept[rate], *(train(seed, rate) for seed in range(sweep, seeds))]
     units = [trial.units for trial in trials if trial.units is not None]
     return Runs(rate, np.array([trial.test for trial in trials]), np.stack(units) if units else None, inside)
 
 
-def _best(swept: dict[float, list[Trial]]) -> float:
-    # of equals the one in the middle: an edge is chosen only where nothing inside is as good
-    ordered = sorted(swept)
-    dev = {rate: sum(trial.dev for trial in swept[rate]) for rate in ordered}
-    equal = [place for place, rate in enumerate(ordered) if dev[rate] == max(dev.values())]
-    return ordered[min(equal, key=lambda place: abs(place - (len(ordered) - 1) / 2))]
-
-
-def _beyond(swept: dict[float, list[Trial]]) -> float | None:
-    best = _best(swept)
-    # a single rate is given, and nothing is chosen
-    if len(swept) == 1 or min(swept) < best < max(swept):
-        return None
-    # 1, 3, 10, 30, ...: halves of powers of ten to one digit, as the sweeps are written
-    step = round(2 * np.log10(best)) + (1 if best == max(swept) else -1)
-    return float(f"{10 ** (step / 2):.0e}")
+def _dev(swept: dict[float, list[Trial]]) -> dict[float, float]:
+    return {rate: sum(trial.dev for trial in trials) for rate, trials in swept.items()}
 
 
 @contextmanager

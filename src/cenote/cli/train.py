@@ -43,15 +43,14 @@ def train(
     assert done is not None
     named, run = done
     found = run.told["trained"]
-    told = {"recipe": str(named), "rate": found["rate"], "round": found["round"]}
-    told |= {"dev": found["dev"], "begun": found["dev_before"]}
+    told = {"recipe": str(named)} | {name: found[name] for name in ("rate", "rate_inside", "rates", "round", "dev")}
+    told["begun"] = found["dev_before"]
     if as_json:
         result_json(told)
         return
-    how = (
-        f"learning rate {told['rate']:g}, round {told['round']}"
-        if told["rate"]
-        else "no round was better than the start"
-    )
+    edge = "" if told["rate_inside"] else ", which is the last that was tried"
+    how = f"learning rate {told['rate']:g}{edge}; round {told['round']}"
+    if not told["rate"]:
+        how = "no round was better than the start"
     result(f'"{named}"')
     result(f"dev score {told['dev']:.4f}, {told['begun']:.4f} before training ({how})")

@@ -31,7 +31,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Result:
-    """One recipe measured; where it did not run `error` says why and everything else is None."""
+    """One recipe measured; where it did not run `error` says why and everything else is None.
+
+    trained: what the run of its pooler tells of its training, where it was trained for this comparison.
+    """
 
     recipe: str
     records: Records | None = None
@@ -40,6 +43,16 @@ class Result:
     build_s: float | None = None
     ms_per_query: float | None = None
     error: str | None = None
+    trained: Mapping[str, Any] | None = None
+
+    @property
+    def rate(self) -> str:
+        """The learning rate of its pooler as the table says it; empty where none was trained."""
+        if self.trained is None:
+            return ""
+        if not self.trained["rate"]:
+            return "start"
+        return f"{self.trained['rate']:g}" + ("" if self.trained["rate_inside"] else ", edge")
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,11 @@ class Comparison:
     def _values(self) -> Float64:
         """(recipes that ran, units, …), in the order of `_ran`."""
         return np.stack([self._of(self.results[i]) for i in self._ran])
+
+    @property
+    def _trains(self) -> bool:
+        """Whether poolers were trained for it."""
+        return any(result.trained is not None for result in self.results)
 
     def _of(self, result: Result) -> Float64:
         if result.records is None:
@@ -152,7 +170,7 @@ class Comparison:
         return None if case is None else case[1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `cenote compare --json` prints."""
+        """Return what `cenote compare --json` prints; where poolers were trained, with the rate that each took."""
         return {
             "baseline": self.baseline,
             "measure": self.measure,
@@ -180,6 +198,8 @@ class Comparison:
             "ms_per_query": result.ms_per_query,
             "error": result.error,
         }
+        if self._trains:
+            row |= {name: result.trained and result.trained[name] for name in ("rate", "rate_inside")}
         if score is None:
             return row
         if i == 0:
@@ -242,8 +262,9 @@ class Comparison:
 
         ranked: whether the best comes first; else recipes stand in the order in which they were given.
         """
+        rates = ("rate",) if self._trains else ()
         rows: list[tuple[str, ...]] = [
-            ("recipe", self.title, "difference", "95 % interval", "bytes", "ms", "build s", "")
+            ("recipe", self.title, "difference", "95 % interval", "bytes", "ms", "build s", *rates, "")
         ]
         place = {result.recipe: i for i, result in enumerate(self.results)}
         for result in self.ranked if ranked else self.results:
@@ -259,6 +280,7 @@ class Comparison:
                     _number(result.bytes_per_document, ",.0f"),
                     _number(result.ms_per_query, ".2f"),
                     _number(result.build_s, ".1f"),
+                    *(result.rate for _ in rates),
                     self.standing(result.recipe),
                 )
             )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cenote.measure.clock import Clock
 from cenote.measure.comparison import Result
@@ -49,7 +49,7 @@ class TextContest:
         self._encoders: dict[str, Encoder] = {}
         self._taught: dict[Recipe, Recipe] = {}
         self._failed: dict[Recipe, Exception] = {}
-        self._seconds: dict[Recipe, float] = {}
+        self._runs: dict[Recipe, dict[str, Any]] = {}
 
     def train(self, grid: Sequence[Recipe], lesson: Lesson, place: Path, seed: int, told: Told) -> None:
         """Train what the recipes have to train; recipes with the same pooler behind the same encoder share a run."""
@@ -74,7 +74,7 @@ class TextContest:
                 continue
             assert done is not None
             self._taught[recipe], run = done
-            self._seconds[recipe] = run.told["trained"]["seconds"]
+            self._runs[recipe] = run.told["trained"]
 
     def encode(self, grid: Sequence[Recipe], told: Told) -> None:
         """Fill the cache for the recipes of an encoder that differ in pooling only, all poolings in one pass."""
@@ -113,9 +113,10 @@ class TextContest:
             with Clock() as clock:
                 system = VectorSystem(named, self._task.sample, cache=self._meter, encoder=self._encoder(recipe))
                 records = self._task.score(system)
-            took = clock.seconds - self._meter.spent + self._meter.cost + self._seconds.get(recipe, 0.0)
-            size = system.bytes_per_text
-            return Result(str(named), records, size, size, took, system.ms_per_text(self._task.queries))
+            trained, size = self._runs.get(recipe), system.bytes_per_text
+            took = clock.seconds - self._meter.spent + self._meter.cost + (trained["seconds"] if trained else 0.0)
+            ms = system.ms_per_text(self._task.queries)
+            return Result(str(named), records, size, size, took, ms, trained=trained)
         # whatever keeps one recipe from running must not lose what the others have shown
         except Exception as error:
             return Result(str(recipe), error=str(error) or type(error).__name__)

@@ -29,6 +29,8 @@ from cenote.train.cosent import cosent
 from cenote.train.frozen import FrozenStates
 from cenote.train.pooler import Budget, Loss, Trained, train
 from cenote.train.runs import Run
+from cenote.train.sweep import FURTHER, RATES
+from cenote.train.tried import Tried
 
 if TYPE_CHECKING:
     from cenote.encode.encoder import Encoder
@@ -63,15 +65,17 @@ class School:
         first = leg.made_pooler(one)
         how: dict[str, Any] = {"config": one.stage.word, "arguments": one.arguments(), "lesson": self.lesson.digest}
         how |= {"budget": asdict(self._budget), "seed": self.seed, "sha256": self.encoder.sha256}
+        how |= {"sweep": [RATES, FURTHER]} if self._budget.rates is None else {}
         key = hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=16).hexdigest()
         run = self._kept(Path(place), key)
+        began, before = time.perf_counter(), self._states.spent
+        # states that poolers share are counted in full for each of them
+        tried = Tried(Path(place), key, lambda: time.perf_counter() - began - (self._states.spent - before))
         if run is None:
-            began, before = time.perf_counter(), self._states.spent
-            found = self._trained(first, progress)
-            # states that poolers share are counted in full for each of them
-            shared = self._states.seconds(found.pooler) - (self._states.spent - before)
-            run = self._run(found, key, time.perf_counter() - began + shared)
+            found = self._trained(first, tried, progress)
+            run = self._run(found, key, tried.seconds + self._states.seconds(found.pooler))
             run.save(place)
+        tried.forget()
         named = replace(stage, path=str(place), values=(), keys=())
         legs = tuple(tuple(named if s is stage else s for s in leg) for leg in recipe.legs)
         return replace(recipe, legs=legs), run
@@ -84,16 +88,26 @@ class School:
             raise ValueError(f"{place} was trained on something else, or otherwise; name another folder, or remove it")
         return run
 
-    def _trained(self, first: Pooler, progress: Callable[[int, int], None] | None) -> Trained:
+    def _trained(self, first: Pooler, tried: Tried, progress: Callable[[int, int], None] | None) -> Trained:
         of = _of_pairs if isinstance(self.lesson.train[0], Pair) else _of_classes
         loss, score = of(self._states, self.lesson, self.seed)
-        examples = len(self.lesson.train)
-        return train(lambda: first, loss, score, examples, budget=self._budget, seed=self.seed, progress=progress)
+        return train(
+            lambda: first,
+            loss,
+            score,
+            len(self.lesson.train),
+            budget=self._budget,
+            seed=self.seed,
+            progress=progress,
+            tried=tried,
+        )
 
     def _run(self, found: Trained, key: str, seconds: float) -> Run:
-        how = {"rate": found.rate, "round": found.round, "dev": found.score, "dev_before": found.begun}
+        scores = {f"{rate:g}": score if np.isfinite(score) else None for rate, score in sorted(found.tried.items())}
+        how = {"rate": found.rate, "rate_inside": found.inside, "rates": scores, "round": found.round}
+        how |= {"dev": found.score, "dev_before": found.begun, "seed": self.seed, "seconds": seconds, "key": key}
         encoder = {"reference": self.encoder.reference(), "sha256": self.encoder.sha256}
-        return Run.of(found.pooler, encoder=encoder, trained=how | {"seed": self.seed, "seconds": seconds, "key": key})
+        return Run.of(found.pooler, encoder=encoder, trained=how)
 
 
 def trainable(recipe: Recipe) -> Stage | None:
