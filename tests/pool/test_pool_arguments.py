@@ -60,9 +60,19 @@ def test_offsets_cover_the_tokens_and_never_fall(offsets: list[int]) -> None:
         Mean().forward_packed(X[0, :5], torch.tensor(offsets, dtype=torch.int64))
 
 
-def test_offsets_are_whole_numbers() -> None:
-    with pytest.raises(TypeError, match="offsets"):
-        Mean().forward_packed(X[0, :5], OFFSETS.float())
+@pytest.mark.parametrize(
+    ("bounds", "dtype"),
+    [([0, 4, 2, 5], torch.uint8), ([0, 100, -100, 5], torch.int8), ([0, 3 * 2**61, -3 * 2**61, 5], torch.int64)],
+)
+def test_offsets_whose_differences_are_beyond_their_type_are_refused(bounds: list[int], dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match="offsets fall"):
+        Mean().forward_packed(X[0, :5], torch.tensor(bounds, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.bool])
+def test_offsets_are_whole_numbers(dtype: torch.dtype) -> None:
+    with pytest.raises(TypeError, match="offsets must be integers"):
+        Mean().forward_packed(X[0, :5], OFFSETS.to(dtype))
 
 
 def test_what_becomes_of_empty_rows_is_one_of_two_words() -> None:

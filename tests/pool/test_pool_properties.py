@@ -8,6 +8,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import torch
@@ -356,6 +357,50 @@ def test_weights_stay_in_fp32_when_a_model_is_made_half(word: str) -> None:
     batch = drawn(pooler, 3, 5, dtype=torch.bfloat16)
     expected = batch.padded(pooler)
     assert torch.equal(batch.padded(nn.Sequential(pooler).bfloat16()[0]), expected)
+
+
+@every_pooler
+def test_autocast_changes_nothing(word: str) -> None:
+    pooler = made(word, torch.float32)
+    batch = drawn(pooler, 3, 5, dtype=torch.float32)
+    for form in (Batch.padded, Batch.packed):
+        found = []
+        for enabled in (True, False):
+            x = batch.x.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                out = form(replace(batch, x=x), pooler)
+            out.square().sum().backward()
+            found += [out, x.grad]
+        assert torch.equal(found[0], found[2])
+        assert torch.equal(found[1], found[3])
+
+
+@every_pooler
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_offsets_may_be_integers_of_any_size(word: str, dtype: torch.dtype) -> None:
+    pooler = made(word)
+    batch = emptied(drawn(pooler, 4, 5), 2)
+    side = batch.side_of_kept()
+    found = pooler.forward_packed(batch.kept(batch.x), batch.offsets.to(dtype), side=side)
+    assert torch.equal(found, batch.packed(pooler))
+
+
+@every_pooler
+def test_a_replica_on_another_device_answers_alike(word: str) -> None:
+    pooler = made(word)
+    batch = drawn(pooler, 3, 5)
+    for form in (Batch.padded, Batch.packed):
+        torch.testing.assert_close(form(batch, replica(pooler)), form(batch, pooler))
+
+
+def replica(module: nn.Module) -> Any:
+    """A module as `DataParallel` copies it to a device: its weights are attributes and it lists none of them."""
+    copied = module._replicate_for_data_parallel()
+    for name, weight in module._parameters.items():
+        setattr(copied, name, None if weight is None else weight.detach())
+    copied._buffers = dict(module._buffers)
+    copied._modules = {name: None if part is None else replica(part) for name, part in module._modules.items()}
+    return copied
 
 
 @every_pooler

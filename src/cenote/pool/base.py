@@ -4,13 +4,15 @@
     forward_packed(x (M, D), offsets (B + 1)) -> (B, D_out)    packed: row i is x[offsets[i]:offsets[i + 1]]
 
 A pooler that reads several layers has them in front of the tokens: x (B, L, N, D), packed (L, M, D). Both give the same
-answer. Half types are reduced in fp32 and cast back. A row with no kept token gives zeros.
+answer. Half types are reduced in fp32 and cast back, and autocast, which would make products half again, is off inside.
+A row with no kept token gives zeros.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -105,21 +107,23 @@ class Pooler(nn.Module):
         given = self._checked_side(side)
         self._check_width(x)
         empty = None if whole and mask.shape[1] else self._checked_empty(rows_without_tokens(mask))
-        # a bias or a latent would give a row without tokens a vector
-        out = zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
-        return (out, self.weights(wide(x), mask, **given)) if return_weights else out
+        with _without_autocast(x):
+            # a bias or a latent would give a row without tokens a vector
+            out = zeroed(self.padded(wide(x), mask, **given), empty).to(x.dtype)
+            return (out, self.weights(wide(x), mask, **given)) if return_weights else out
 
     def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
-        """Pool x (M, D) with offsets int64 (B + 1) from 0 to M.
+        """Pool x (M, D) with offsets (B + 1), integers from 0 to M.
 
         Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
         or do not cover x, for width and side inputs as `forward` does, and for an empty row under empty="error".
         """
-        empty = checked_offsets(x, offsets, layers=self.reads_layers)
+        offsets, empty = checked_offsets(x, offsets, layers=self.reads_layers)
         given = self._checked_side(side)
         self._check_width(x)
         self._checked_empty(empty)
-        return zeroed(self.packed(wide(x), offsets, **given), empty).to(x.dtype)
+        with _without_autocast(x):
+            return zeroed(self.packed(wide(x), offsets, **given), empty).to(x.dtype)
 
     @property
     def reads_layers(self) -> bool:
@@ -171,27 +175,42 @@ def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Ten
     return kept
 
 
-def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> Tensor | None:
-    """Return which rows are empty, bool (B,), None where none is; see `Pooler.forward_packed` for what is refused."""
+def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> tuple[Tensor, Tensor | None]:
+    """Return the offsets as int64, and which rows are empty, bool (B,), None where none is.
+
+    See `Pooler.forward_packed` for what is refused: what reads by them trusts them.
+    """
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
     if x.ndim != 2 + layers:
         raise ValueError(f"x must have shape ({'layers, ' * layers}tokens, width), not {tuple(x.shape)}")
-    if offsets.is_floating_point() or offsets.dtype == torch.bool:
+    if offsets.is_floating_point() or offsets.is_complex() or offsets.dtype == torch.bool:
         raise TypeError(f"offsets must be integers, not {offsets.dtype}")
     if offsets.ndim != 1 or not len(offsets):
         raise ValueError(f"offsets must have shape (rows + 1,), not {tuple(offsets.shape)}")
+    offsets = offsets.long()
     if torch.compiler.is_compiling():
-        return offsets.diff() == 0
+        return offsets, offsets.diff() == 0
     tokens = x.shape[-2]
     if at_hand(offsets):
         bounds = offsets.numpy()
         lengths = bounds[1:] - bounds[:-1]
-        least = np.minimum.reduce(lengths, initial=tokens)
-        if bounds[0] == 0 and bounds[-1] == tokens and least >= 0:
-            return None if least else torch.from_numpy(lengths == 0)
-    elif bool((offsets[0] == 0) & (offsets[-1] == tokens) & (offsets.diff() >= 0).all()):  # one question to the device
-        return offsets.diff() == 0
+        # a length above all tokens: bounds so far apart that their difference came round to above 0
+        least, most = (lengths.min(), lengths.max()) if len(lengths) else (0, 0)
+        if bounds[0] == 0 and bounds[-1] == tokens and least >= 0 and most <= tokens:
+            return offsets, None if least else torch.from_numpy(lengths == 0)
+    else:
+        lengths = offsets.diff()
+        within = ((lengths >= 0) & (lengths <= tokens)).all()
+        if bool((offsets[0] == 0) & (offsets[-1] == tokens) & within):  # one question to the device
+            return offsets, lengths == 0
     if offsets[0] != 0 or offsets[-1] != tokens:
         raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {tokens} tokens")
     raise ValueError("offsets fall; each row must start where the one before it ends")
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """Return a context in which the products of fp32 tokens stay fp32."""
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)

@@ -40,7 +40,8 @@ class LSTM(Pooler):
         return self.hidden * len(self.cells)
 
     def _weights(self, direction: int) -> list[Tensor]:
-        return list(self.cells[direction].parameters())
+        cell = self.cells[direction]  # by name: a replica of DataParallel lists no parameters
+        return [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the states at the last kept token, and at the first one of the network that reads from the end."""
