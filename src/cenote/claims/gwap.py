@@ -15,7 +15,7 @@ from torch import nn
 
 from cenote.claims.finding import Finding
 from cenote.claims.locating import CHANNELS, CLASSES, DATA, SEEDS, OfClasses, Pooled, located
-from cenote.claims.training import differences, scores, shows, spread, together, word
+from cenote.claims.training import differences, needed, scores, shows, spread, together, word
 from cenote.pool.gwap import GWAP
 from cenote.pool.gwap_classes import GWAPClasses
 from cenote.pool.max import Max
@@ -45,6 +45,7 @@ def check(data: Path) -> Finding:
         f"Accuracy is {spread(what[0])} beside mean ({accuracies['mean'].scores.mean():.3f}).",
         baseline="class activation maps of mean and of maximum pooling in the same network",
         seeds=SEEDS,
+        note=needed(shown, where, SEEDS),
         figures=(
             *scores(accuracies, DATA, "accuracy"),
             *scores(overlaps, DATA, "overlap with ink"),

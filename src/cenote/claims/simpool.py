@@ -15,7 +15,7 @@ from torch import nn
 
 from cenote.claims.finding import Finding
 from cenote.claims.locating import CHANNELS, DATA, SEEDS, Pooled, located
-from cenote.claims.training import differences, scores, shows, spread, together, word
+from cenote.claims.training import differences, needed, scores, shows, spread, together, word
 from cenote.pool.mean import Mean
 from cenote.pool.simpool import SimPool
 
@@ -39,5 +39,6 @@ def check(data: Path) -> Finding:
         f"activations {word(shown[1])}: the overlap is {spread(where[0])} beside {overlaps['mean'].scores.mean():.3f}.",
         baseline="mean pooling and its class activation map in the same network",
         seeds=SEEDS,
+        note=needed(together(shown), [*what, *where], SEEDS),
         figures=(*scores(accuracies, DATA, "accuracy"), *scores(overlaps, DATA, "overlap with ink"), *what, *where),
     )
