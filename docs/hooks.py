@@ -240,7 +240,7 @@ TABLES = {
 def packages() -> list[str]:
     """Return the packages and single modules of cenote that have a page in the reference."""
     folders = (place.parent.name for place in PACKAGE.glob("*/__init__.py"))
-    files = (place.stem for place in PACKAGE.glob("*.py") if place.stem != "__init__")
+    files = (place.stem for place in PACKAGE.glob("*.py") if not place.stem.startswith("__"))
     return sorted(name for name in (*folders, *files) if name != "cli")
 
 
@@ -260,10 +260,17 @@ def on_config(config: Any) -> Any:
     return config
 
 
+def pictures() -> list[Path]:
+    """Return the pictures of the benchmarks, which their page links as it does where it lies."""
+    return sorted(RESULTS.parent.glob("*.png"))
+
+
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages of the reference."""
+    """Add the pages of the reference, and the pictures of a page that is read from elsewhere."""
     from mkdocs.structure.files import File
 
+    for place in pictures():
+        files.append(File.generated(config, f"results/{place.name}", abs_src_path=str(place)))
     for name in packages():
         files.append(File.generated(config, f"api/cenote.{name}.md", content=reference(name)))
     return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -71,8 +72,15 @@ def test_a_row_has_as_many_cells_as_its_table(hooks: ModuleType) -> None:
 def test_every_package_has_a_page_that_documents_its_modules(hooks: ModuleType) -> None:
     for name in ("pool", "measure", "registry"):
         assert name in hooks.packages()
+    assert not [name for name in hooks.packages() if name.startswith("_")]
     page = hooks.reference("pool")
     assert all(f"::: cenote.pool.{place.stem}\n" in page for place in (ROOT / "src/cenote/pool").glob("[a-z]*.py"))
+
+
+def test_pictures_that_the_page_of_the_benchmarks_shows_are_added(hooks: ModuleType) -> None:
+    shown = re.findall(r"!\[.*\]\((.+)\)", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"))
+    assert shown
+    assert set(shown) <= {f"results/{place.name}" for place in hooks.pictures()}
 
 
 def test_rows_of_the_registry_shown_in_the_pages_are_rows() -> None:
