@@ -258,9 +258,9 @@ def test_texts_are_ranked_best_first_and_what_is_left_out_is_named(cenote: Cenot
     with (tmp_path / "table.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["recipe"] == "wordllama | last"
     wild = cenote("compare", "--labels", sheet, "--columns", "body,topic", "--with", "wordllama | {mean, pool.*}")
-    assert wild.err.startswith(
-        "15 recipes from 1 encoding.\nleft out of the grid, which must be trained first (--train)"
-    )
+    planned, left, *_ = wild.err.splitlines()
+    assert planned.startswith("15 recipes from 1 encoding of 80 texts: about ")
+    assert left.startswith("left out of the grid, which must be trained first (--train)")
 
 
 @pytest.mark.parametrize(
@@ -282,3 +282,37 @@ def test_what_is_wrong_with_texts_is_said_with_what_to_do(
     assert ran.code == 2
     assert ran.out == ""
     assert said in ran.err
+    assert "about" not in ran.err, "nothing is foretold of what cannot be done"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("question,document\nwhere is it,d039\n", "'d039': nearest: 'd39'"),
+        ("question,dokument\nwhere is it,d39\n", "no column `document`"),
+        ("question,document,document\nwhere is it,d39,d38\n", "two columns 'document'"),
+    ],
+)
+def test_questions_that_do_not_fit_the_documents_are_noticed_before_anything_is_foretold(
+    cenote: Cenote, rows: Path, tmp_path: Path, lines: str, said: str
+) -> None:
+    (tmp_path / "q.csv").write_text(lines)
+    ran = cenote("compare", rows, "--questions", tmp_path / "q.csv", "--with", "wordllama")
+    assert ran.code == 2
+    assert said in ran.err
+    assert "about" not in ran.err
+
+
+def test_how_long_training_takes_is_foretold_and_what_was_trained_is_not(
+    cenote: Cenote, sheet: Path, tmp_path: Path
+) -> None:
+    given = ("compare", "--labels", sheet, "--columns", "body,topic", "--with", "wordllama | {mean, gwap}")
+    given += ("--trained", tmp_path / "runs", "--json")
+    first = cenote(*given)
+    assert first.err.startswith("2 recipes from 1 encoding of 80 texts, 1 pooler to be trained first: about ")
+    mean, gwap = first.json["recipes"]
+    assert (mean["rate"], mean["rate_inside"]) == (None, None)
+    assert gwap["rate"] is not None
+    again = cenote(*given)
+    assert again.err.startswith("2 recipes from 1 encoding of 80 texts: about ")
+    assert again.json["recipes"][1]["score"] == gwap["score"]

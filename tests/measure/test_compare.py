@@ -137,8 +137,8 @@ def test_wrong_arguments_are_sentences(questions, wrong, message):
 def test_the_plan_counts_recipes_and_the_encodings_that_they_share():
     recipes = ["wordllama | {mean, max} | {int8, binary}", "wordllama | mean | int8"]
     found = plan(Shelf(TEXTS), recipes)
-    assert (len(found.recipes), found.encodings, found.documents) == (4, 1, 40)
-    assert found.seconds is not None
+    assert (len(found.recipes), found.encodings, found.texts) == (4, 1, 40)
+    assert found.seconds > 0
     assert found.sentence().startswith("4 recipes from 1 encoding of 40 documents: about ")
 
 

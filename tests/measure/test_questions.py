@@ -68,6 +68,7 @@ def test_questions_that_nothing_answers_are_left_out(tmp_path):
         ("q.jsonl", "{", "line 1: not JSON"),
         pytest.param("q.jsonl", "[" * 100_000, "line 1: not JSON", id="deep"),
         ("q.jsonl", '{"_id": "a", "text": "b"}\n\n{"_id": "a", "text": "c"}', "line 3: a second question"),
+        ("q.jsonl", '{"_id": "a", "text": "b", "text": "c"}', "line 1 names two columns 'text'; rename one"),
         ("q.tsv", "no tab here", "line 1: an id, a tab"),
     ],
 )
@@ -147,6 +148,25 @@ def test_an_empty_question_names_its_row(tmp_path):
 def test_a_missing_column_names_the_one_to_rename(tmp_path):
     with pytest.raises(ValueError, match=r"no column `document`.*rename 'documents'"):
         load_questions(write(tmp_path / "q.csv", "question,documents\nwhy?,a.pdf\n"))
+
+
+def test_two_columns_of_one_name_are_refused_however_they_are_spelt(tmp_path):
+    two = "the first row of .* names two columns 'document'; rename one"
+    for header in ("question,document,document", "Question,Document,document "):
+        with pytest.raises(ValueError, match=two):
+            load_questions(write(tmp_path / "q.csv", f"{header}\nwhy?,a.pdf,b.pdf\n"))
+    # columns without a name are no two of one
+    assert load_questions(write(tmp_path / "q.csv", ",question,,document,\n1,why?,,a.pdf,\n"))
+
+
+def test_two_columns_of_one_name_in_a_workbook_are_refused(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["question", "document", "question"], ["why?", "a.pdf", "who?"]):
+        book.active.append(row)
+    book.save(tmp_path / "q.xlsx")
+    with pytest.raises(ValueError, match="two columns 'question'"):
+        load_questions(tmp_path / "q.xlsx")
 
 
 def test_a_sheet_that_is_not_utf8_says_how_to_save_it(tmp_path):

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cenote.cli.arguments import AsJson, Qrels, Queries, Questions, TextColumn, complete_recipe, in_a_folder
 from cenote.cli.terminal import TERMINAL, Failed, result, result_json, result_table
 
+if TYPE_CHECKING:
+    from cenote.measure.planning import Plan
+
+RECIPES = "A recipe or grid; may be repeated. The first recipe is what differences are from."
+TRAIN = "Of pairs or labels: train poolers with weights on the train split first."
+MEASURES = "Of questions, what decides: ndcg_at_10, mrr_at_10, recall_at_10, recall_at_100 or map."
+SEED = (
+    "Of the resamples; of labels also which texts of a single file are classified, and which pick the strength of the "
+    "classifier; of training the first weights, the order of the examples, and which of them score."
+)
+
 
 def compare(
     recipes: Annotated[
-        list[str], typer.Option("--with", "-w", metavar="R", help="A recipe or grid.", autocompletion=complete_recipe)
+        list[str],
+        typer.Option(
+            "--with",
+            "-w",
+            metavar="R",
+            help=RECIPES,
+            autocompletion=complete_recipe,
+        ),
     ],
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE|DIR…", help="Documents, or a collection.")
@@ -21,32 +39,42 @@ def compare(
     queries: Queries = None,
     qrels: Qrels = None,
     questions: Questions = None,
-    pairs: Annotated[Path | None, typer.Option(metavar="F", help="Instead: two texts and how alike they are.")] = None,
-    labels: Annotated[Path | None, typer.Option(metavar="F", help="Instead: texts and their classes.")] = None,
-    split: Annotated[str | None, typer.Option(metavar="S", help="The split of pairs or labels that is asked.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="F|DIR", help="In place of documents: two texts and how alike they are.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="F|DIR", help="In place of documents: texts and their classes.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Of pairs or labels, what is asked: train, dev or test."),
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B[,C]", help="Of pairs or labels: the columns, by their names.")
     ] = None,
-    train: Annotated[bool, typer.Option("--train", help="Train poolers on the train split first.")] = False,
+    train: Annotated[bool, typer.Option("--train", help=TRAIN)] = False,
     trained: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep the trained poolers here, and go on with those.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="As --train; keep the poolers here, and take those that are."),
     ] = None,
-    margin: Annotated[float, typer.Option(help="What a recipe may lose and still be as good.")] = 0.01,
-    by: Annotated[str, typer.Option("--measure", help="The measure that decides, of questions.")] = "ndcg_at_10",
+    margin: Annotated[float, typer.Option(help="What a recipe may lose to the best and still be as good.")] = 0.01,
+    by: Annotated[str, typer.Option("--measure", help=MEASURES)] = "ndcg_at_10",
     keep: Annotated[Literal["best"] | None, typer.Option(help="Keep the winner's collection at --out.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR2", help="Where it is kept.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the frontier: .png or .svg.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the frontier or the ranking: .png or .svg."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as csv.")] = None,
-    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write a TREC run a recipe.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of questions: a TREC run for each recipe.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help=SEED)] = 0,
     text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build recipes over the same documents, ask each the same questions, and say which differences are real."""
+    """Build recipes over the same documents or texts, ask each the same, and say which differences are real."""
     from cenote.measure import compare as compared
-    from cenote.measure import plan
-    from cenote.measure.planning import plan_of_texts
-    from cenote.measure.retrieval import RetrievalTask
     from cenote.recipe import left_out
 
     # what would fail at the end of a long comparison fails before it
@@ -59,21 +87,19 @@ def compare(
         raise ValueError("--keep best and --out, where the winner is kept, come together")
     texts = pairs is not None or labels is not None
     source = sources[0] if sources and len(sources) == 1 else sources
-    if not texts:
-        if source is None:
-            raise ValueError("documents are missing: name a source or a collection, or give --pairs or --labels")
-        RetrievalTask.read(queries=queries, qrels=qrels, questions=questions, beside=source)
-        # a column that the plan does not know of cannot be tried: it says what is done, and not how long it takes
-        TERMINAL.message(plan(source if text_column is None else iter(()), recipes).sentence())
-    else:
-        TERMINAL.message(plan_of_texts(recipes, train=train or trained is not None))
-    for given in recipes:
-        for reason, words in left_out(given, train=train or trained is not None).items():
-            TERMINAL.message(f"left out of the grid, {reason}: {', '.join(words)}")
+    if source is None and not texts:
+        raise ValueError("documents are missing: name a source or a collection, or give --pairs or --labels")
+
+    def planned(plan: Plan) -> None:
+        TERMINAL.message(plan.sentence())
+        for given in recipes:
+            for reason, words in left_out(given, train=train or trained is not None).items():
+                TERMINAL.message(f"left out of the grid, {reason}: {', '.join(words)}")
+
     said: dict[str, str] = {}
     with TERMINAL.progress() as progress:
 
-        def told(phase: str, done: int, total: int, now: str) -> None:
+        def told(phase: str, done: int, total: int | None, now: str) -> None:
             progress(phase, done, total)
             if TERMINAL.verbose and now and now != said.get(phase):
                 said[phase] = now
@@ -99,6 +125,7 @@ def compare(
             seed=seed,
             text_column=text_column,
             progress=told,
+            planned=planned,
         )
     if as_json:
         result_json(found.to_dict())

@@ -14,10 +14,11 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from cenote.measure.spreadsheet import decoded, divider_of, workbook
+from cenote.measure.spreadsheet import decoded, divider_of, once, workbook
 
 T = TypeVar("T")
 SPLITS = ("train", "dev", "test")
@@ -121,6 +122,11 @@ def split_of(place: str | Path) -> str:
     return (None if Path(place).is_dir() else _split(Path(place))) or "test"
 
 
+def is_no_split(file: Path) -> bool:
+    """Return whether a file is named after no split."""
+    return _split(file) is None
+
+
 def _split(file: Path) -> str | None:
     parts = re.split(r"[^a-z]+", file.name.lower())
     return next((split for split in SPLITS if set(parts) & set(_ALSO[split])), None)
@@ -159,6 +165,8 @@ def _rows(path: Path, names: tuple[Sequence[Sequence[str]], bool]) -> Iterator[t
         # three columns without names are two texts and a number
         places = [0, 1, 2]
         yield line, tuple(first)
+    else:
+        once(held, f"the first line of {path}")
     at = [place for place in places if place is not None]
     for line, row in rows:
         if any(cell.strip() for cell in row):
@@ -196,17 +204,25 @@ def _objects(path: Path, text: str, wanted: Sequence[Sequence[str]]) -> Iterator
     for line, written in enumerate(text.split("\n"), 1):
         if not written.strip():
             continue
+        where = f"{path}, line {line}"
         try:
-            one = json.loads(written)
-        except ValueError:
-            one = None
-        if not isinstance(one, Mapping):
-            raise ValueError(f"{path}, line {line}: it is no JSON object")
-        low = {str(name).lower(): value for name, value in one.items()}
+            low = json.loads(written, object_pairs_hook=partial(_fields, where))
+        except (json.JSONDecodeError, RecursionError):
+            low = None
+        if not isinstance(low, Mapping):
+            raise ValueError(f"{where}: it is no JSON object")
         cells = [next((low[name] for name in known if low.get(name) is not None), None) for known in wanted]
         if None in cells:
-            raise _missing(path, wanted[cells.index(None)], list(one), len(wanted), f"line {line} holds")
+            raise _missing(path, wanted[cells.index(None)], list(low), len(wanted), f"line {line} holds")
+        if wrong := [cell for cell in cells if isinstance(cell, Mapping | list)]:
+            raise ValueError(f"{where}: {str(wrong[0])[:60]} is no text; one text or number is expected")
         yield line, tuple(map(str, cells))
+
+
+def _fields(where: str, pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON with its names in small letters."""
+    once((name.lower() for name, _ in pairs), where)
+    return {name.lower(): value for name, value in pairs}
 
 
 def _kind(path: Path) -> str:

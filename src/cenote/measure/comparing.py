@@ -6,17 +6,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from cenote.errors import CenoteError
 from cenote.measure.clock import Clock
 from cenote.measure.comparison import Comparison, Result
 from cenote.measure.measuring import Measurable, ms_per_query
 from cenote.measure.metered import Metered
-from cenote.measure.planning import is_collection, recipes_of
+from cenote.measure.planning import Plan, is_collection, plan, recipes_of
 from cenote.measure.retrieval import RetrievalTask
 from cenote.measure.run import RunWriter
 from cenote.measure.sharing import Stored, encode_once
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 DECIDES = "ndcg_at_10"
 """The measure of questions that decides, unless another is named."""
+_BASE = "bm25"
+"""What documents are stored with until recipes index them: it needs no model and leaves no document out."""
 
 
 class Base(Measurable, Stored, Protocol):
@@ -65,6 +66,7 @@ def compare(
     columns: Sequence[str] | None = None,
     train: bool = False,
     trained: str | Path | None = None,
+    planned: Callable[[Plan], None] | None = None,
 ) -> Comparison:
     """Build every recipe over the same documents, ask each the same questions, and say which differences are real.
 
@@ -81,6 +83,8 @@ def compare(
     train: fit poolers that have weights on the train split first, the learning rate and the round picked on dev;
     `{pool.*}` stands for them too. trained: a folder where these runs are kept; those that are there are not trained
     again, so that an interrupted comparison goes on.
+
+    planned: told what is going to be done, and about how long it takes, once all that was given is known to be right.
 
     A recipe that cannot be built is reported in its row, and stops nothing. Raises RecipeError for one that cannot be
     read, ValueError for wrong arguments, questions or judgements, and what reading the source raises.
@@ -106,7 +110,15 @@ def compare(
             else:
                 lesson = classes_lesson(str(labels), split, seed, columns)
         return compare_texts(
-            asked, recipes, lesson=lesson, trained=trained, margin=margin, seed=seed, progress=progress, cache=cache
+            asked,
+            recipes,
+            lesson=lesson,
+            trained=trained,
+            margin=margin,
+            seed=seed,
+            progress=progress,
+            cache=cache,
+            planned=planned,
         )
     if train or trained is not None:
         raise ValueError("train needs pairs or labels, whose train split poolers learn from")
@@ -131,9 +143,11 @@ def compare(
         Path(runs).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cenote-compare-", dir=_beside(source, out)) as place:
         meter = _meter(cache, Path(place))
-        base, opened = _base(source, wanted, Path(place), meter, text_column)
+        base, opened = _base(source, Path(place), text_column, progress)
         try:
             bound = task.bind(base.ids())
+            if planned is not None:
+                planned(plan(base, grid))
             encode_once(base, grid, meter)
             results, best = _measure_all(base, bound, wanted, Path(place), meter, measure, progress, runs, keep)
         finally:
@@ -163,7 +177,7 @@ def _meter(cache: Encodings | None, place: Path) -> Metered:
     return meter if meter.folder is not None else Metered(place / "encodings")
 
 
-def _base(source: Any, wanted: list[str], place: Path, meter: Metered, text_column: str | None) -> tuple[Base, bool]:
+def _base(source: Any, place: Path, text_column: str | None, progress: Told | None) -> tuple[Base, bool]:
     """The collection whose documents every recipe indexes, and whether it is ours to close."""
     if hasattr(source, "reindex"):
         return source, False
@@ -171,16 +185,12 @@ def _base(source: Any, wanted: list[str], place: Path, meter: Metered, text_colu
 
     if is_collection(source):
         return collection.open_collection(source), True
-    # documents that can be read only once are kept, as the first recipe may not build
-    sources = list(source) if isinstance(source, Iterator) else source
-    failure: Exception | None = None
-    for n, recipe in enumerate(wanted):
-        try:
-            made = collection.create(place / f"base-{n}", sources, recipe, cache=meter, text_column=text_column)
-            return made, True
-        except (ValueError, OSError, CenoteError) as error:
-            failure = failure or error
-    raise failure or ValueError("recipes is empty")
+
+    def told(phase: str, done: int, total: int | None) -> None:
+        if progress is not None and phase == "read":
+            progress(phase, done, total, "")
+
+    return collection.create(place / "base", source, _BASE, text_column=text_column, progress=told), True
 
 
 def _measure_all(

@@ -11,13 +11,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cenote.measure.annotated import SPLITS, Labelled, read_labelled, read_pairs, split_of, splits_of
+from cenote.measure.annotated import (
+    SPLITS,
+    Labelled,
+    Pair,
+    is_no_split,
+    read_labelled,
+    read_pairs,
+    split_of,
+    splits_of,
+)
 from cenote.measure.classes import ClassesTask
 from cenote.measure.comparison import Comparison
 from cenote.measure.lesson import Lesson
 from cenote.measure.metered import Metered
 from cenote.measure.pairs import PairsTask
-from cenote.measure.planning import recipes_of
+from cenote.measure.planning import Plan, recipes_of
+from cenote.measure.planning_texts import plan_of_texts
 from cenote.measure.task import Told
 from cenote.measure.text_contest import TextContest, TextsTask
 from cenote.recipe import Recipe
@@ -90,6 +100,20 @@ def classes_lesson(
     return Lesson.of(classes_task(place, split, seed, columns).train, None)
 
 
+def lesson(place: str | Path, read: Callable[[Path], list[Pair]] | Callable[[Path], list[Labelled]]) -> Lesson:
+    """Return what poolers learn from a dataset of which nothing is asked: its train split, or a file that is no split.
+
+    read: `read_pairs` or `read_labelled`. A dev split beside it is the dev set.
+    Raises ValueError where there is no train split.
+    """
+    found = splits_of(place)
+    alone = next(iter(found.values())) if len(found) == 1 else None
+    train = found.get("train") or (alone if alone is not None and is_no_split(alone) else None)
+    if train is None:
+        raise ValueError(f"{place} has no train split to learn from; it has {', '.join(found)}")
+    return Lesson.of(read(train), read(found["dev"]) if "dev" in found else None)
+
+
 def _unasked(place: str | Path, split: str | None) -> str:
     if (split or split_of(place)) == "train":
         raise ValueError(f"the train split of {place} is asked, so nothing is left to train on; ask test or dev")
@@ -121,6 +145,7 @@ def compare_texts(
     seed: int = 0,
     progress: Told | None = None,
     cache: Encodings | None = None,
+    planned: Callable[[Plan], None] | None = None,
 ) -> Comparison:
     """Give every recipe the same texts and say which differences are real; see `compare`.
 
@@ -133,9 +158,11 @@ def compare_texts(
     with tempfile.TemporaryDirectory(prefix="cenote-compare-") as place:
         meter = Metered() if cache is None else Metered(cache.folder or "off", cache.max_bytes)
         meter = meter if meter.folder is not None else Metered(Path(place) / "encodings")
-        contest = TextContest(task, meter)
+        contest, runs = TextContest(task, meter), Path(trained or Path(place) / "runs")
+        if planned is not None:
+            planned(plan_of_texts(contest, task.texts, grid, lesson, runs))
         if lesson is not None:
-            contest.train(grid, lesson, Path(trained or Path(place) / "runs"), seed, told)
+            contest.train(grid, lesson, runs, seed, told)
         contest.encode(grid, told)
         results = []
         for n, recipe in enumerate(grid):

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from glob import glob
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cenote.data.base import Document
 from cenote.errors import CenoteError
-from cenote.measure.sharing import encodings, passages
+from cenote.measure.sharing import Stored, encodings, passages
 from cenote.recipe import Chain, Recipe, expand
-from cenote.recipe.payloads import row_of
 
-_SAMPLE = 48
+SAMPLE = 48
 """Documents that are encoded to learn how fast that is here."""
 _SECONDS_A_RECIPE = 2.0
 """Files, fits and searches of a recipe on a small collection."""
-_CHARACTERS_A_BYTE = {".gz": 3.0, ".pdf": 0.05, ".docx": 0.1, ".html": 0.5, ".htm": 0.5, ".ipynb": 0.3, ".parquet": 3.0}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """recipes: all of them, in order. encodings: passes of an encoder over the documents that they share.
+    """recipes: all of them, in order. encodings: passes of an encoder over the texts that they share.
 
-    documents: how many, None where that is not known before reading. seconds: roughly, with nothing encoded yet; None
-    where nothing could be tried.
+    texts: how many documents, or texts without documents, there are. seconds: roughly, with nothing encoded yet. unit:
+    what a text is called. trained: poolers that are trained first.
     """
 
     recipes: Sequence[str]
     encodings: int
-    documents: int | None
-    seconds: float | None
+    texts: int
+    seconds: float
+    unit: str = "document"
+    trained: int = 0
 
     def sentence(self) -> str:
         """Return the plan in a sentence."""
-        documents = "" if self.documents is None else f" of {self.documents:,} documents"
         count = f"{len(self.recipes)} recipe{'s' * (len(self.recipes) != 1)}"
-        shared = f"{self.encodings} encoding{'s' * (self.encodings != 1)}{documents}"
-        took = "" if self.seconds is None else f": about {_duration(self.seconds)}"
-        return f"{count} from {shared}{took}."
+        shared = f"{self.encodings} encoding{'s' * (self.encodings != 1)}"
+        texts = f"{self.texts:,} {self.unit}{'s' * (self.texts != 1)}"
+        first = f", {self.trained} pooler{'s' * (self.trained != 1)} to be trained first" if self.trained else ""
+        return f"{count} from {shared} of {texts}{first}: about {_duration(self.seconds)}."
 
 
 def recipes_of(recipes: str | Recipe | Iterable[str | Recipe], *, train: bool = False) -> list[Recipe]:
@@ -56,81 +54,19 @@ def recipes_of(recipes: str | Recipe | Iterable[str | Recipe], *, train: bool = 
     return found
 
 
-def plan(source: Any, recipes: str | Recipe | Iterable[str | Recipe]) -> Plan:
-    """Return what comparing these recipes on a source would do, and about how long it takes.
+def plan(collection: Stored, recipes: str | Recipe | Iterable[str | Recipe]) -> Plan:
+    """Return what comparing these recipes on the documents of a collection would do, and about how long it takes.
 
-    A few documents are read, and encoded with every encoder: how many there are is taken from the source's length, or
-    guessed from the sizes of its files. What is in the cache of encodings already makes it shorter.
+    A few documents are encoded with every encoder. What is in the cache of encodings already makes it shorter.
     Raises RecipeError for what cannot be read.
     """
     wanted = recipes_of(recipes)
     passes = [group[0] for group in encodings(wanted).values()]
-    sample, documents, share = _sample(source)
-    seconds = None
-    if sample:
-        took = [_encode(recipe, sample) for recipe in passes]
-        seconds = sum(took) * share + _SECONDS_A_RECIPE * len(wanted)
-    return Plan([str(recipe) for recipe in wanted], len(passes), documents, seconds)
-
-
-def plan_of_texts(recipes: str | Recipe | Iterable[str | Recipe], *, train: bool) -> str:
-    """Return what comparing recipes on pairs or labelled texts would do, in a sentence; `train` as in `recipes_of`."""
-    wanted = recipes_of(recipes, train=train)
-    count = f"{len(wanted)} recipe{'s' * (len(wanted) != 1)}"
-    shared = f"{len(encodings(wanted))} encoding{'s' * (len(encodings(wanted)) != 1)}"
-    learn = {str(recipe.legs[0][:2]) for recipe in wanted if train and _learns(recipe)}
-    return f"{count} from {shared}, {len(learn)} to be trained first." if learn else f"{count} from {shared}."
-
-
-def _learns(recipe: Recipe) -> bool:
-    rows = ((stage, row_of(stage, str(recipe))) for leg in recipe.legs for stage in leg)
-    return recipe.fuse is None and any(row.trained and stage.path is None for stage, row in rows)
-
-
-def _sample(source: Any) -> tuple[list[Document], int | None, float]:
-    """Some documents, how many there are, and how many times the characters of the sample they all have."""
-    if hasattr(source, "reindex"):
-        return _sample_of(source)
-    if is_collection(source):
-        from cenote import collection
-
-        with collection.open_collection(source) as opened:
-            return _sample_of(opened)
-    if isinstance(source, Iterator):
-        return [], None, 1.0
-    from cenote.data import read
-
-    some = [found for found in islice(read(source), 2 * _SAMPLE) if isinstance(found, Document)]
-    sample = some[:_SAMPLE]
-    if len(some) < _SAMPLE:
-        return sample, len(some), 1.0
-    characters = sum(len(document.text) for document in sample)
-    whole = _characters(source)
-    if whole is not None:
-        return sample, None, max(1.0, whole / max(1, characters))
-    documents = len(source) if hasattr(source, "__len__") else None
-    return sample, documents, (documents or len(sample)) / max(1, len(sample))
-
-
-def _sample_of(collection: Any) -> tuple[list[Document], int, float]:
     ids = list(collection.ids())
-    step = max(1, -(-len(ids) // _SAMPLE))
-    sample = collection.get(ids[::step])
-    return sample, len(ids), len(ids) / max(1, len(sample))
-
-
-def _characters(source: Any) -> float | None:
-    """About how many characters the files of a source hold; None where it is no files."""
-    parts = [source] if isinstance(source, str | Path) else source if isinstance(source, list | tuple) else []
-    if not parts or not all(isinstance(part, str | Path) for part in parts):
-        return None
-    total = 0.0
-    for part in parts:
-        for place in [Path(part)] if Path(part).exists() else map(Path, glob(str(part), recursive=True)):
-            for file in place.rglob("*") if place.is_dir() else [place]:
-                if file.is_file():
-                    total += file.stat().st_size * _CHARACTERS_A_BYTE.get(file.suffix.lower(), 0.9)
-    return total
+    sample = collection.get(ids[:: -(-len(ids) // SAMPLE)]) if ids else []
+    share = len(ids) / max(1, len(sample))
+    took = sum(_encode(recipe, sample) for recipe in passes) * share
+    return Plan([str(recipe) for recipe in wanted], len(passes), len(ids), took + _SECONDS_A_RECIPE * len(wanted))
 
 
 def is_collection(source: Any) -> bool:

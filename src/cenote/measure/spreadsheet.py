@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 from cenote import registry
+from cenote.data.rows import twice
 from cenote.measure.question import Question
 
 _DIVIDERS = ",;\t|"
@@ -23,12 +24,14 @@ def load_questions(path: str | Path) -> list[Question]:
     """Return the questions of a spreadsheet, in order, numbered from "1"; documents are named as the cells name them.
 
     Columns `page` and `quote` may say where the answer stands; judging is by document, so they are not read.
-    Raises ValueError naming the row for an empty question or document, and naming a column that is missing.
+    Raises ValueError naming the row for an empty question or document, and naming a column that is missing or is there
+    twice.
     """
     path = Path(path)
     rows = _rows(path)
     _, header = next(rows, (1, []))
     columns = [cell.strip().lower() for cell in header]
+    once(columns, f"the first row of {path}")
     places = {}
     for wanted in ("question", "document"):
         if wanted not in columns:
@@ -49,6 +52,12 @@ def load_questions(path: str | Path) -> list[Question]:
     if not answers:
         raise ValueError(f"{path} holds no question; one row a question and its document is expected")
     return [Question(str(n), text, grades) for n, (text, grades) in enumerate(answers.items(), 1)]
+
+
+def once(names: Iterable[str], where: str) -> None:
+    """Raise ValueError where two columns have one name: which is meant cannot be known. An empty name is none."""
+    if (name := twice(filter(None, names))) is not None:
+        raise ValueError(f"{where} names two columns {name!r}; rename one")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

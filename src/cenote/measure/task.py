@@ -21,8 +21,8 @@ Listener: TypeAlias = Callable[[str, Ranking], None]
 """Told the unit and its ranking, as each is made."""
 Progress: TypeAlias = Callable[[int], None]
 """Told how many more units are done."""
-Told: TypeAlias = Callable[[str, int, int, str], None]
-"""Told of a comparison the phase, how much of it is done, how much there is, and what comes now."""
+Told: TypeAlias = Callable[[str, int, int | None, str], None]
+"""Told of a comparison the phase, how much of it is done, how much there is where that is known, and what comes now."""
 Statistic: TypeAlias = Callable[[Float64], float]
 """records (n,) or (n, m) -> one number. One with a method `of_resamples(records, counts (r, n)) -> (r,)`, for records
 that stand counts[i, j] times in resample i, is not called for every resample."""

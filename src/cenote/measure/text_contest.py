@@ -57,14 +57,14 @@ class TextContest:
 
         schools: dict[str, School] = {}
         untaught = [recipe for recipe in grid if trainable(recipe) is not None]
-        runs = {recipe: _run_name(recipe) for recipe in untaught}
+        runs = {recipe: run_name(recipe) for recipe in untaught}
         names = list(dict.fromkeys(runs.values()))
         for recipe, name in runs.items():
             now = f"{name} ({names.index(name) + 1} of {len(names)})"
             told("training", 0, 1, now)
             try:
-                if (written := _encoder_of(recipe)) not in schools:
-                    encoder = self._encoder(recipe)
+                if (written := encoder_of(recipe)) not in schools:
+                    encoder = self.encoder(recipe)
                     assert encoder is not None
                     schools[written] = School(encoder, lesson, seed=seed)
                 school = schools[written]
@@ -82,7 +82,7 @@ class TextContest:
         for recipe in grid:
             if recipe.fuse is None and recipe not in self._failed and len(recipe.legs[0]) > 1:
                 pooler = [str(stage) for stage in recipe.legs[0] if row_of(stage, str(recipe)).kind == "pool"]
-                groups.setdefault(_encoder_of(recipe), {}).setdefault("".join(pooler), recipe)
+                groups.setdefault(encoder_of(recipe), {}).setdefault("".join(pooler), recipe)
         texts = self._task.texts
         for recipes in groups.values():
             pools: list[Pool] = []
@@ -90,7 +90,7 @@ class TextContest:
             for recipe in recipes.values():
                 # one that does not run says why in its result
                 with suppress(Exception):
-                    encoder = self._encoder(recipe)
+                    encoder = self.encoder(recipe)
                     pool = Chain(self._taught.get(recipe, recipe), encoder=encoder).leg.pool
                     assert encoder is not None
                     encoder.encode(texts[:1], pool=pool)
@@ -111,7 +111,7 @@ class TextContest:
             named = self._taught.get(recipe, recipe)
             self._meter.reset()
             with Clock() as clock:
-                system = VectorSystem(named, self._task.sample, cache=self._meter, encoder=self._encoder(recipe))
+                system = VectorSystem(named, self._task.sample, cache=self._meter, encoder=self.encoder(recipe))
                 records = self._task.score(system)
             trained, size = self._runs.get(recipe), system.bytes_per_text
             took = clock.seconds - self._meter.spent + self._meter.cost + (trained["seconds"] if trained else 0.0)
@@ -121,9 +121,9 @@ class TextContest:
         except Exception as error:
             return Result(str(recipe), error=str(error) or type(error).__name__)
 
-    def _encoder(self, recipe: Recipe) -> Encoder | None:
-        """The encoder of a recipe, loaded once; None for words, which are counted."""
-        written = _encoder_of(recipe)
+    def encoder(self, recipe: Recipe) -> Encoder | None:
+        """Return the encoder of a recipe, loaded once; None for words, which are counted."""
+        written = encoder_of(recipe)
         if recipe.fuse is not None or not row_of(recipe.legs[0][0], str(recipe)).names_model:
             return None
         if written not in self._encoders:
@@ -135,11 +135,12 @@ def _tell(told: Told, now: str, done: int, most: int) -> None:
     told("training", done, most, now)
 
 
-def _encoder_of(recipe: Recipe) -> str:
+def encoder_of(recipe: Recipe) -> str:
+    """Return the encoder of a recipe as it is written."""
     return str(recipe.legs[0][0])
 
 
-def _run_name(recipe: Recipe) -> str:
-    """The encoder and the pooler of a recipe as the name of a folder."""
+def run_name(recipe: Recipe) -> str:
+    """Return the encoder and the pooler of a recipe as the name of a folder."""
     stages = [str(one) for one in recipe.legs[0] if row_of(one, str(recipe)).kind in ("encoder", "pool")]
     return re.sub(r"[^\w.=+-]+", "-", " ".join(stages)).strip("-")

@@ -104,7 +104,7 @@ class School:
 
     def _run(self, found: Trained, key: str, seconds: float) -> Run:
         scores = {f"{rate:g}": score if np.isfinite(score) else None for rate, score in sorted(found.tried.items())}
-        how = {"rate": found.rate, "rate_inside": found.inside, "rates": scores, "round": found.round}
+        how: dict[str, Any] = {"rate": found.rate, "rate_inside": found.inside, "rates": scores, "round": found.round}
         how |= {"dev": found.score, "dev_before": found.begun, "seed": self.seed, "seconds": seconds, "key": key}
         encoder = {"reference": self.encoder.reference(), "sha256": self.encoder.sha256}
         return Run.of(found.pooler, encoder=encoder, trained=how)
