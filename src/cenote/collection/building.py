@@ -247,5 +247,5 @@ def dead_rows(intake: Intake, numbers: Sequence[int]) -> dict[str, Bool]:
 
 
 def _rows(one: OpenSegment, number: int, chosen: Sequence[tuple[bytes, int, int]]) -> Iterator[tuple[int, Document]]:
-    rows = [row for _, n, row in chosen if n == number]
-    return zip(rows, one.table.get(rows), strict=True)
+    rows = np.array([row for _, n, row in chosen if n == number], np.int64)
+    return zip(rows.tolist(), one.get(rows), strict=True)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from cenote.errors import CorruptIndex
 # says "no existing dataset, it will be created" of every new table
 os.environ.setdefault("LANCE_LOG", "error")
 
+_UNTOLD = ("place", "key", "hash")
+"""Columns that are of no document but of its place in a collection: a column more is a quarter of a millisecond more."""
 BATCH = 2048
 """Documents read at a time where all of them pass through."""
 
@@ -110,15 +113,18 @@ class Table:
             self._table = _open(self.folder)
         return self._table
 
-    def get(self, rows: Sequence[int]) -> list[Document]:
-        """Return the documents of some rows, in the order asked."""
-        return [_document(row) for row in self._rows(rows, None)]
+    def get(self, rows: Sequence[int], ids: Sequence[str]) -> list[Document]:
+        """Return the documents of some rows, in the order asked; their ids are known from elsewhere."""
+        found = self._rows(rows, [name for name in self._told if name != "id"])
+        return [_document(row | {"id": id}) for row, id in zip(found, ids, strict=True)]
 
-    def texts(self, rows: Sequence[int]) -> list[str]:
-        """Return the texts of some rows."""
-        return [row["text"] for row in self._rows(rows, ["text"])]
+    @cached_property
+    def _told(self) -> list[str]:
+        """The columns that a document is made of."""
+        with _damage(self.folder):
+            return [name for name in self._dataset.schema.names if name not in _UNTOLD]
 
-    def _rows(self, rows: Sequence[int], columns: list[str] | None) -> list[dict[str, Any]]:
+    def _rows(self, rows: Sequence[int], columns: list[str]) -> list[dict[str, Any]]:
         if not len(rows):
             return []
         with _damage(self.folder):
@@ -128,7 +134,7 @@ class Table:
     def documents(self) -> Iterator[list[Document]]:
         """Yield all documents, some at a time."""
         with _damage(self.folder):
-            for batch in self._dataset.to_batches(batch_size=BATCH):
+            for batch in self._dataset.to_batches(batch_size=BATCH, columns=self._told):
                 yield [_document(row) for row in batch.to_pylist()]
 
     def keys(self) -> NDArray[np.uint64]:
@@ -137,9 +143,9 @@ class Table:
             found: NDArray[np.uint64] = self._dataset.to_table(columns=["key"])["key"].to_numpy()
         return found
 
-    def identities(self, rows: Sequence[int]) -> list[tuple[str, bytes]]:
-        """Return (id, content hash) of some rows."""
-        return [(row["id"], row["hash"]) for row in self._rows(rows, ["id", "hash"])]
+    def hashes(self, rows: Sequence[int]) -> list[bytes]:
+        """Return the content hashes of some rows."""
+        return [row["hash"] for row in self._rows(rows, ["hash"])]
 
     def places(self) -> tuple[list[str], list[str]]:
         """Return the id and the place of every row."""

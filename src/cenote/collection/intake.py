@@ -90,7 +90,7 @@ class Intake:
         """Put each document where it belongs."""
         numbers = self.before.find([d.id for d in documents]) if self.before is not None else [-1] * len(documents)
         there = [number for number in numbers if number >= 0]
-        hashes = {n: h for n, (_, h) in zip(there, self.before.identities(there), strict=True)} if self.before else {}
+        hashes = dict(zip(there, self.before.hashes(there), strict=True)) if self.before is not None else {}
         for document, number in zip(documents, numbers, strict=True):
             key = key_of(document.id)
             if self.keys is not None:

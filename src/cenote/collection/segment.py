@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cenote.arrays import Bool, Bytes, Int64
 from cenote.collection import documents, durable, manifest
-from cenote.data.base import Span
+from cenote.data.base import Document, Span
 from cenote.index import store
 
 DOCUMENTS, IDS, PASSAGES, INDEX = "documents.lance", "ids", "passages", "index"
@@ -74,6 +74,10 @@ class OpenSegment:
             return [whole[a:b].decode() for a, b in pairwise(ends)]
         starts, ends = offsets[rows].tolist(), offsets[rows + 1].tolist()
         return [text[a:b].tobytes().decode() for a, b in zip(starts, ends, strict=True)]
+
+    def get(self, rows: Int64) -> list[Document]:
+        """Return some documents, in the order asked."""
+        return self.table.get(rows.tolist(), self.ids(rows))
 
     @cached_property
     def _passages(self) -> dict[str, NDArray[np.uint32]]:

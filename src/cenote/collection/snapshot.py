@@ -24,6 +24,7 @@ from cenote.collection.segment import INDEX, OpenSegment
 from cenote.data.base import Document, Span
 from cenote.errors import CenoteError
 from cenote.index.base import Index
+from cenote.kernels import threads
 
 _TRIES = 100
 _GROW = 4
@@ -204,20 +205,26 @@ class Snapshot:
 
     def get(self, documents: Sequence[int]) -> list[Document]:
         """Return documents by number, in the order given."""
-        return self._by_segment(documents, lambda one, rows: one.table.get(rows.tolist()))
+        return self._by_segment(documents, lambda one, rows: one.get(rows))
 
-    def identities(self, documents: Sequence[int]) -> list[tuple[str, bytes]]:
-        """Return (id, content hash) of documents by number."""
-        return self._by_segment(documents, lambda one, rows: one.table.identities(rows.tolist()))
+    def hashes(self, documents: Sequence[int]) -> list[bytes]:
+        """Return the content hashes of documents by number."""
+        return self._by_segment(documents, lambda one, rows: one.table.hashes(rows.tolist()))
 
     def _by_segment(self, documents: Sequence[int], fetch: Callable[[OpenSegment, Int64], list[T]]) -> list[T]:
         wanted = np.asarray(documents, np.int64)
         segment = np.searchsorted(self._documents, wanted, side="right") - 1
+        numbers = np.unique(segment)
         out: dict[int, T] = {}
-        for number in np.unique(segment):
-            places = np.flatnonzero(segment == number)
-            got = fetch(self.segments[number], wanted[places] - self._documents[number])
-            out.update(zip(places.tolist(), got, strict=True))
+
+        def take(pieces: Iterator[int]) -> None:
+            for number in map(numbers.__getitem__, pieces):
+                places = np.flatnonzero(segment == number)
+                got = fetch(self.segments[number], wanted[places] - self._documents[number])
+                out.update(zip(places.tolist(), got, strict=True))
+
+        # whoever reads a table waits for other threads more than half of the time
+        threads.shared(take, len(numbers))
         return [out[place] for place in range(len(wanted))]
 
     def span(self, passage: int) -> Span | None:
