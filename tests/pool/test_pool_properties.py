@@ -549,6 +549,44 @@ def test_a_configuration_builds_the_pooler_again(word: str) -> None:
     assert torch.equal(batch.padded(again), batch.padded(pooler))
 
 
+of_each_arithmetic = pytest.mark.parametrize(
+    "word", ["mean", "max", "last", "weighted", "attsets", "lse", "latentqueries", "simpool", "classtoken", "piecewise"]
+)
+"""One of the poolers that share a way to compute: a second is a second long here, and shows nothing else."""
+
+
+@of_each_arithmetic
+def test_torch_exports_it_for_batches_of_any_size(word: str) -> None:
+    pooler = made(word, torch.float32)
+    batch = drawn(pooler, 3, 5, dtype=torch.float32)
+    rows = torch.export.Dim("rows")
+    along = {0: rows, 1: torch.export.Dim("tokens")}
+    sizes: dict[str, Any] = {"x": along, "mask": along}
+    side: dict[str, Any] = {"side": batch.side} if batch.side else {}
+    if batch.side:
+        sizes["side"] = {name: along if name in OF_TOKENS else {0: rows} for name in batch.side}
+    graph = torch.export.export(pooler, (batch.x, batch.mask), side, dynamic_shapes=sizes).module()
+    other = drawn(pooler, 4, 9, seed=1, dtype=torch.float32)
+    side = {"side": other.side} if batch.side else {}
+    torch.testing.assert_close(graph(other.x, other.mask, **side), other.padded(pooler))
+
+
+@of_each_arithmetic
+def test_a_graph_compiled_for_any_size_is_compiled_once(word: str) -> None:
+    pooler, graphs = made(word, torch.float32), []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiled = torch.compile(pooler, backend=backend, dynamic=True, fullgraph=True)
+    for rows, tokens in ((3, 5), (4, 9), (7, 12)):
+        batch = drawn(pooler, rows, tokens, dtype=torch.float32)
+        torch.testing.assert_close(batch.padded(compiled), batch.padded(pooler))
+    assert len(graphs) == 1
+
+
 @every_pooler
 def test_torch_compiles_it_whole(word: str) -> None:
     pooler = made(word, torch.float32)

@@ -21,8 +21,9 @@ _PART = 2**21
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
-    whole = torch.compiler.is_compiling() or x.device.type != "cpu"
-    step = max(1, len(x) if whole else _PART // max(1, x.shape[-1]))
+    if torch.compiler.is_compiling() or x.device.type != "cpu":
+        return iter([slice(None)])  # without a number in it, so that a graph holds for any number of tokens
+    step = max(1, _PART // max(1, x.shape[-1]))
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
@@ -94,7 +95,7 @@ class WeightedSum(torch.autograd.Function):
             if of_x is not None:
                 torch.mul(of_row, weights[part, None], out=of_x[part])
         if of_weights is not None:
-            of_weights.masked_fill_(ids == len(slope), 0)
+            of_weights.masked_fill_(ids == slope.shape[0], 0)
         return of_weights, of_x, None, None
 
 
@@ -158,7 +159,7 @@ class LogSumExp(torch.autograd.Function):
         for part in _parts(x):
             powers = torch.sub(x[part], out.index_select(0, ids[part]), out=of_x[part]).exp_()
             powers.mul_(slopes.index_select(0, ids[part]))
-            _unread(powers, ids[part], len(slope))
+            _unread(powers, ids[part], slope.shape[0])
         return of_x, None, None
 
 
@@ -197,8 +198,8 @@ class SoftMean(torch.autograd.Function):
             weights = ((x if scores is None else scores)[part] - level.index_select(0, at)).exp_()
             weights.mul_(slopes.index_select(0, at))
             apart = x[part] - out.index_select(0, at)
-            _unread(weights, at, len(slope))
-            _unread(apart, at, len(slope))
+            _unread(weights, at, slope.shape[0])
+            _unread(apart, at, slope.shape[0])
             if of_scores is None:
                 torch.mul(weights, apart.add_(1), out=of_x[part])
             else:

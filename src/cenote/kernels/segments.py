@@ -196,8 +196,9 @@ def _told(mask: Tensor) -> tuple[Tensor, int]:
 
     So nothing is copied to be put right: such a copy takes several times as long as the sum.
     """
-    rows = torch.arange(len(mask), device=mask.device)[:, None]
-    return torch.where(mask, rows, len(mask)).flatten(), len(mask)
+    count = mask.shape[0]  # which an exported graph may leave open, where len is a number
+    rows = torch.arange(count, device=mask.device)[:, None]
+    return torch.where(mask, rows, count).flatten(), count
 
 
 def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
@@ -242,7 +243,7 @@ def first_kept(x: Tensor, mask: Tensor) -> Tensor:
     if not mask.shape[1]:
         return x.sum(1)
     first = mask.int().argmax(1)
-    found = x[torch.arange(len(x), device=x.device), first]
+    found = x[torch.arange(x.shape[0], device=x.device), first]
     return found.masked_fill(~mask.any(1).view(-1, *[1] * (found.ndim - 1)), 0)
 
 

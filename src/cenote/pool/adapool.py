@@ -73,7 +73,7 @@ class AdaPool(Pooler):
 
     def _query(self, kept: Tensor, mask: Tensor) -> Tensor:
         if self.query == "learned":
-            return self.learned.expand(len(kept), -1)
+            return self.learned.expand(kept.shape[0], -1)
         count = mask.sum(1, keepdim=True)
         if not self.places:
             return kept.sum(1) / count.clamp(min=1).to(kept.dtype)

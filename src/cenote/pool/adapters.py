@@ -140,7 +140,7 @@ class Chain(OfPoolers):
     def _behind(self, out: Tensor, dim: int) -> Tensor:
         self.out_dim(dim)
         for pooler in self._all()[1:]:
-            slots = out.view(len(out), out.shape[-1] // dim, dim)
+            slots = out.view(out.shape[0], out.shape[-1] // dim, dim)
             out = pooler.padded(slots, torch.ones(slots.shape[:2], dtype=torch.bool, device=slots.device))
         return out
 
@@ -191,7 +191,7 @@ class OverLayers(Pooler):
         if self.within is None:
             return self.over.padded(x.transpose(1, 2).flatten(1, 2), mask.repeat_interleave(layers, 1))
         vectors = self.within.padded(x.flatten(0, 1), mask.repeat_interleave(layers, 0))
-        return self._over(vectors.view(len(mask), layers, vectors.shape[-1]))
+        return self._over(vectors.view(mask.shape[0], layers, vectors.shape[-1]))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Pool the segments of each layer, then the layers."""

@@ -40,7 +40,7 @@ class AtPlace(Pooler):
         """Return the kept token, zeros for a row without one."""
         if not mask.shape[1]:
             return x.sum(1)
-        found = x[torch.arange(len(x), device=x.device), self.place(mask)]
+        found = x[torch.arange(x.shape[0], device=x.device), self.place(mask)]
         return zeroed(found, rows_without_tokens(mask))
 
     def packed(self, x: Tensor, offsets: Tensor) -> Tensor:

@@ -46,10 +46,10 @@ class ClassToken(nn.Module):
                 f"{x.shape[1]} tokens and the class token exceed the {self.window} positions of the encoder"
             )
         if self.training and len(self.token) > 1:
-            token = self.token[torch.randint(len(self.token), (len(x),), device=x.device)]
+            token = self.token[torch.randint(len(self.token), (x.shape[0],), device=x.device)]
         else:
-            token = self.token.mean(0).expand(len(x), -1)
-        return torch.cat([token[:, None].to(x.dtype), x], 1), torch.cat([mask.new_ones(len(x), 1), mask], 1)
+            token = self.token.mean(0).expand(x.shape[0], -1)
+        return torch.cat([token[:, None].to(x.dtype), x], 1), torch.cat([mask.new_ones(x.shape[0], 1), mask], 1)
 
     def read(self, x: Tensor) -> Tensor:
         """Return what became of the token: (B, N + 1, D) -> (B, D)."""

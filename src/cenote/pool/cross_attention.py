@@ -51,7 +51,7 @@ class CrossAttention(nn.Module):
         return out
 
     def _attended(self, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        rows = max(len(queries), len(context)) if len(queries) and len(context) else 0
+        rows = context.shape[0] if queries.shape[0] == 1 else queries.shape[0]
         q = self._heads(self.to_q(self.norm(queries)), rows)
         k, v = (self._heads(each, rows) for each in self.to_kv(self.norm_context(context)).chunk(2, -1))
         # a row that keeps nothing reads everything: not every kernel's softmax of nothing is zero
@@ -61,4 +61,4 @@ class CrossAttention(nn.Module):
         return out
 
     def _heads(self, x: Tensor, rows: int) -> Tensor:
-        return x.view(len(x), x.shape[1], self.heads, self.width).transpose(1, 2).expand(rows, -1, -1, -1)
+        return x.view(x.shape[0], x.shape[1], self.heads, self.width).transpose(1, 2).expand(rows, -1, -1, -1)

@@ -41,12 +41,12 @@ class DependencyPool(Mentions):
         """Return the tokens whose word is in S_h."""
         if heads.is_floating_point() or heads.dtype == torch.bool:
             raise TypeError(f"heads must hold integers, not {heads.dtype}")
-        if heads.ndim != 2 or len(heads) != len(spans):
+        if heads.ndim != 2 or heads.shape[0] != spans.shape[0]:
             raise ValueError(f"heads must have shape ({len(spans)}, words), not {tuple(heads.shape)}")
         count = heads.shape[1]
         _check_words(words, rows, kept, (heads >= -1).sum(1))
         # a row without tokens may come with anything: it is given a tree of roots and mentions of its first word
-        some = spans.new_zeros(len(spans)).index_add(0, rows, kept.to(spans.dtype)) > 0
+        some = spans.new_zeros(spans.shape[0]).index_add(0, rows, kept.to(spans.dtype)) > 0
         heads = torch.where(some[:, None], heads, -1)
         spans = torch.where(some[:, None, None], spans, spans.new_tensor([0, min(1, count)]))
         near = dependency_path(heads, spans, self.hops)

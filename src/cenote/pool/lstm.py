@@ -47,7 +47,7 @@ class LSTM(Pooler):
         """Return the states at the last kept token, and at the first one of the network that reads from the end."""
         x = x.masked_fill(~mask[:, :, None], 0)
         if not x.numel():
-            return x.new_zeros(len(x), self.out_dim(x.shape[-1]))
+            return x.new_zeros(x.shape[0], self.out_dim(x.shape[-1]))
         # the kept tokens to the front, in their order or backwards: what stands behind them changes no state before
         places = torch.arange(mask.shape[1], device=x.device)
         ranks = [torch.where(mask, rank, mask.shape[1]) for rank in (places, -places)][: len(self.cells)]
@@ -55,7 +55,7 @@ class LSTM(Pooler):
         states = []
         for direction, rank in enumerate(ranks):
             ordered = x.gather(1, rank.argsort(dim=1, stable=True)[:, :, None].expand_as(x))
-            start = x.new_zeros(1, len(x), self.hidden)
+            start = x.new_zeros(1, x.shape[0], self.hidden)
             all_states = torch.lstm(
                 ordered, (start, start), self._weights(direction), True, 1, 0.0, self.training, False, True
             )[0]

@@ -54,7 +54,7 @@ class Mentions(Pooler):
     def padded(self, x: Tensor, mask: Tensor, words: Tensor, spans: Tensor, **side: Tensor) -> Tensor:
         """Take the greatest values over the kept tokens of each set."""
         self._check(mask, words, spans, mask.any(1))
-        rows = torch.arange(len(x), device=x.device)[:, None].expand_as(mask)
+        rows = torch.arange(x.shape[0], device=x.device)[:, None].expand_as(mask)
         chosen = self._chosen(words.flatten(), rows.flatten(), mask.flatten(), spans, side)
         chosen = chosen.view(*mask.shape, 2 + self.sets) & mask[:, :, None]
         _check_found(chosen.any(1), mask.any(1))
@@ -77,7 +77,7 @@ class Mentions(Pooler):
 
     def _check(self, mask: Tensor, words: Tensor, spans: Tensor, some: Tensor) -> None:
         """Look at the spans of the rows that have `some` token."""
-        for name, value, shape in (("words", words, tuple(mask.shape)), ("spans", spans, (len(some), 2, 2))):
+        for name, value, shape in (("words", words, tuple(mask.shape)), ("spans", spans, (some.shape[0], 2, 2))):
             if value.is_floating_point() or value.dtype == torch.bool:
                 raise TypeError(f"{name} must hold integers, not {value.dtype}")
             if value.shape != shape:

@@ -86,7 +86,7 @@ class SimPool(Pooler):
         """Return (B, N, H), the logarithms of the attention."""
         mean = x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
         width = x.shape[-1] // self.heads
-        queries = self.query(mean).view(len(x), self.heads, width) * width**-0.5
+        queries = self.query(mean).view(x.shape[0], self.heads, width) * width**-0.5
         keys = torch.einsum("bhe,hed->bhd", queries, self.key.weight.view(self.heads, width, -1))
         scores = tokens @ keys.mT
         return scores - masked_logsumexp(scores, mask)[:, None]

@@ -44,7 +44,7 @@ class SingleQuery(nn.Module):
         to_query, to_key, _ = self.in_proj_weight.chunk(3)
         bias = None if self.in_proj_bias is None else self.in_proj_bias.chunk(3)[0]
         head = to_key.view(self.heads, -1, to_key.shape[1])
-        queries = F.linear(query, to_query, bias).view(len(query), *head.shape[:2]) * head.shape[1] ** -0.5
+        queries = F.linear(query, to_query, bias).view(query.shape[0], *head.shape[:2]) * head.shape[1] ** -0.5
         keys = torch.einsum("bhe,hed->bhd", queries, head)
         return masked_softmax(keys @ x.mT, mask[:, None], -1)
 

@@ -61,7 +61,7 @@ class Windows(nn.Module):
             return out
         rows, mask, out_size = laid_out(x, self.kernel, self.stride, self.padding, ceil_mode=self.ceil_mode)
         out = self.over(rows, mask)
-        return on_map(out, len(x), out_size)
+        return on_map(out, x.shape[0], out_size)
 
     def _in_place(self, x: Tensor) -> Tensor | None:
         """Return the windows pooled where they lie, None where that is not known to be the same."""
@@ -88,7 +88,7 @@ def laid_out(
     axes = x.ndim - 2
     out_size, count = cells.shape[2 : 2 + axes], cells.shape[2 + axes :].numel()
     rows = cells.movedim(1, -1).reshape(-1, count, x.shape[1])
-    return rows, inside.expand(len(x), *inside.shape).reshape(-1, count), out_size
+    return rows, inside.expand(x.shape[0], *inside.shape).reshape(-1, count), out_size
 
 
 def on_map(out: Tensor, rows: int, out_size: tuple[int, ...]) -> Tensor:
