@@ -32,12 +32,6 @@ def test_a_file_that_is_no_split_is_learnt_from_and_the_run_is_a_recipe(cenote: 
     assert (again.code, "which exists" in again.err) == (2, True)
 
 
-def test_a_train_split_that_is_named_is_learnt_from(cenote: Cenote, tmp_path: Path) -> None:
-    train = written(tmp_path / "x-train.csv", ROWS)
-    written(tmp_path / "x-dev.csv", ROWS[:10])
-    assert cenote(*TRAIN, "--labels", train, "--out", tmp_path / "run").code == 0
-
-
 def test_without_a_train_split_nothing_is_learnt(cenote: Cenote, tmp_path: Path) -> None:
     test = written(tmp_path / "x-test.csv", ROWS)
     ran = cenote(*TRAIN, "--labels", test, "--out", tmp_path / "run")

@@ -15,7 +15,7 @@ from cenote.encode.cache import Encodings
 from cenote.measure import ClassesTask, PairsTask, compare
 from cenote.measure.annotated import Labelled, Pair, read_labelled, read_pairs, splits_of
 from cenote.measure.bootstrap import bootstrap
-from cenote.measure.comparing_texts import classes_task, pairs_lesson, pairs_task
+from cenote.measure.comparing_texts import classes_task, lesson, pairs_lesson, pairs_task
 from cenote.measure.correlation import Spearman
 from cenote.measure.logistic import Logistic
 from cenote.measure.vectors import VectorSystem
@@ -242,6 +242,19 @@ def test_a_file_that_is_named_is_what_is_asked(tmp_path: Path) -> None:
     assert len(pairs_lesson(tmp_path).dev) == 12
     with pytest.raises(ValueError, match="train split of .* is asked, so nothing is left to train on"):
         pairs_lesson(tmp_path, "train")
+
+
+def test_where_nothing_is_asked_the_whole_train_split_is_learnt_from(tmp_path: Path) -> None:
+    for split, rows in (("train", 30), ("dev", 12), ("test", 5)):
+        (tmp_path / f"x-{split}.csv").write_text("".join(f"{split} {n},{n} words,{n % 5}\n" for n in range(rows)))
+    for named in (tmp_path, *tmp_path.iterdir()):
+        found = lesson(named, read_pairs)
+        assert (len(found.train), len(found.dev)) == (30, 12)
+    (tmp_path / "x-train.csv").rename(tmp_path / "alone.csv")
+    found = lesson(tmp_path / "alone.csv", read_pairs)
+    assert (len(found.train), len(found.dev)) == (24, 6)
+    with pytest.raises(ValueError, match="no train split to learn from; it has dev, test"):
+        lesson(tmp_path / "x-dev.csv", read_pairs)
 
 
 def test_of_one_file_every_class_is_learnt_from(tmp_path: Path) -> None:

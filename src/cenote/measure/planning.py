@@ -86,5 +86,6 @@ def _encode(recipe: Recipe, sample: Sequence[Document]) -> float:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{max(1, round(seconds)):.0f} seconds"
+        whole = max(1, round(seconds))
+        return f"{whole} second{'s' * (whole != 1)}"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 _SECONDS_A_RECIPE = 0.7
 """The classifier of a recipe, and the time of one text."""
-_TRIED = 64
-"""Examples that poolers are trained on to learn how fast that is here: a batch."""
-_ROUND = 18
-"""Times that a round of 2,048 examples and 1,000 scored ones takes what those take, where a step counts as three."""
-_ROUNDS = 8
-"""Rounds of a pooler, as most have them: three rates, one beyond them, and four of the best."""
+_TRIED, _STEPS = 64, 9
+"""Examples that poolers are tried on, which are a batch, and steps of the longer of two trials."""
+_ROUNDS, _STEPS_A_ROUND, _SCORE = 8, 32, 3
+"""Rounds of a pooler, as most have them: three rates, one beyond them, and four of the best. Each takes so many steps,
+and a score of so many times what one of a few examples takes: its classifier grows slower than they do."""
 
 
 def plan_of_texts(
@@ -34,7 +33,7 @@ def plan_of_texts(
 ) -> Plan:
     """Return what comparing recipes on texts would do, and about how long it takes.
 
-    A few texts are encoded with every encoder, and every pooler that has no run at `place` is trained for a step.
+    A few texts are encoded with every encoder, and every pooler that has no run at `place` is trained for a few steps.
     """
     passes = [group[0] for group in encodings(grid).values()]
     learning = {} if lesson is None else _learning(grid, place)
@@ -51,7 +50,7 @@ def plan_of_texts(
             times = 1 if encoder.depth else sum(encoder_of(one) == encoder_of(recipe) for one in grid)
             seconds += _encoding(encoder, texts) * (times * len(texts) + (taught if mine else 0))
             if lesson is not None:
-                seconds += _ROUNDS * _ROUND * sum(_training(encoder, one, lesson) for one in mine)
+                seconds += _ROUNDS * sum(_round(encoder, one, lesson) for one in mine)
     return Plan([str(recipe) for recipe in grid], len(passes), len(texts), seconds, "text", len(learning))
 
 
@@ -72,15 +71,23 @@ def _encoding(encoder: Encoder, texts: Sequence[str]) -> float:
     return (time.perf_counter() - began) / len(sample)
 
 
-def _training(encoder: Encoder, recipe: Recipe, lesson: Lesson) -> float:
-    """The seconds that a step with one batch takes, scored before and after it; none where it cannot be trained."""
+def _round(encoder: Encoder, recipe: Recipe, lesson: Lesson) -> float:
+    """The seconds that a round of training takes, scored at its end; none where it cannot be trained."""
     from cenote.measure.training import School
     from cenote.train.pooler import Budget
 
     few = Lesson(*(some[:: -(-len(some) // _TRIED)] for some in (lesson.train, lesson.dev)))
-    school = School(encoder, few, budget=Budget(rates=(1e-3,), rounds=1, examples=_TRIED, batch=_TRIED))
+    took: list[float] = []
     with TemporaryDirectory(prefix="cenote-plan-") as place, suppress(ValueError, CenoteError):
-        done = school.train(recipe, Path(place) / "run")
-        if done is not None:
-            return float(done[1].told["trained"]["seconds"])
-    return 0.0
+        school = School(encoder, few)
+        # the first time computes the states, and imports what training needs
+        for n, steps in enumerate((1, 1, _STEPS)):
+            school.budget = Budget(rates=(1e-3,), rounds=1, examples=steps * _TRIED, batch=_TRIED)
+            began = time.perf_counter()
+            school.train(recipe, Path(place) / str(n))
+            took.append(time.perf_counter() - began)
+    if len(took) < 3:
+        return 0.0
+    step = max(0.0, (took[2] - took[1]) / (_STEPS - 1))
+    # one is scored before the step, too
+    return _STEPS_A_ROUND * step + _SCORE * max(0.0, took[1] - step) / 2

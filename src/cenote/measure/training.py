@@ -44,7 +44,7 @@ class School:
 
     def __init__(self, encoder: Encoder, lesson: Lesson, *, budget: Budget | None = None, seed: int = 0) -> None:
         self.encoder, self.lesson, self.seed = encoder, lesson, seed
-        self._budget = budget or Budget()
+        self.budget = budget or Budget()
         self._states = FrozenStates(encoder, lesson.texts)
 
     def train(
@@ -64,8 +64,8 @@ class School:
         torch.manual_seed(self.seed)
         first = leg.made_pooler(one)
         how: dict[str, Any] = {"config": one.stage.word, "arguments": one.arguments(), "lesson": self.lesson.digest}
-        how |= {"budget": asdict(self._budget), "seed": self.seed, "sha256": self.encoder.sha256}
-        how |= {"sweep": [RATES, FURTHER]} if self._budget.rates is None else {}
+        how |= {"budget": asdict(self.budget), "seed": self.seed, "sha256": self.encoder.sha256}
+        how |= {"sweep": [RATES, FURTHER]} if self.budget.rates is None else {}
         key = hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=16).hexdigest()
         run = self._kept(Path(place), key)
         began, before = time.perf_counter(), self._states.spent
@@ -96,7 +96,7 @@ class School:
             loss,
             score,
             len(self.lesson.train),
-            budget=self._budget,
+            budget=self.budget,
             seed=self.seed,
             progress=progress,
             tried=tried,
