@@ -53,6 +53,20 @@ def test_documents_come_back_as_they_were(docs: Collection) -> None:
     ]
 
 
+def test_documents_of_many_segments_come_in_the_order_asked(tmp_path: Path) -> None:
+    with cenote.create(tmp_path / "docs.cenote", rows(0, 5), RECIPE) as docs:
+        for first in range(5, 30, 5):
+            docs.add(rows(first, first + 5))
+        assert docs.info().segments == 6
+        numbers = [29, 3, 17, 0, 3, 11, 24, 8, 17]
+        found = docs.get([f"d{n}" for n in numbers])
+        assert [(d.id, d.text, d.attributes) for d in found] == [
+            (r["id"], r["text"], {"n": r["n"]}) for n in numbers for r in rows(n, n + 1)
+        ]
+        hits = docs.search("bread", k=30)[0]
+        assert {hit.id: hit.text for hit in hits} == {row["id"]: row["text"] for row in rows(0, 30)}
+
+
 def test_missing_documents_are_named(docs: Collection) -> None:
     with pytest.raises(MissingDocuments, match="'nope'") as error:
         docs.get(["d1", "nope"])

@@ -1,13 +1,15 @@
 """Encoding a segment: what comes of it depends on nothing but the segment and the stages, whoever does it and when."""
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shelf import rows
 
-from cenote.collection import building
+from cenote.collection import building, encoding
 from cenote.collection.attributes import Schema
 from cenote.collection.beginning import empty
 from cenote.collection.building import Builder, nothing
@@ -47,6 +49,29 @@ def test_a_segment_encoded_twice_is_there_once(tmp_path: Path) -> None:
         assert len(first.segments) == 1
         assert len(list((writer.folder / "seg").iterdir())) == 2
         assert not list((writer.folder / "tmp").iterdir())
+
+
+def test_parts_of_the_vectors_are_gone_when_they_are_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, alive = list[weakref.ref[Any]](), list[int]()
+    with Writer(tmp_path / "docs") as writer:
+        build = stored(writer, 30)
+        vectors, index = build.chain.vectors, build.chain.build
+
+        def watched(*given: Any) -> Any:
+            found = vectors(*given)
+            parts.append(weakref.ref(found))
+            return found
+
+        def counted(payload: Any) -> Any:
+            alive.append(sum(part() is not None for part in parts))
+            return index(payload)
+
+        monkeypatch.setattr(encoding, "_TEXTS", 8)
+        monkeypatch.setattr(build.chain, "vectors", watched)
+        monkeypatch.setattr(build.chain, "build", counted)
+        encoded(build._waiting(build.draft.segments[0]), build.chain, untold)
+    assert len(parts) > 2
+    assert alive == [0]
 
 
 def test_memory_cuts_a_segment_and_every_piece_has_a_name_of_its_own(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cenote.arrays import Bool, concatenated
 from cenote.collection import documents, durable
@@ -109,7 +110,10 @@ def _group(
     chain: Chain,
     told: Told,
 ) -> Segment:
-    vectors, texts, finished = list[Any](), list[str](), 0
+    rows = np.flatnonzero(marked)
+    mine = [spans[row] for row in rows]
+    passages = sum(map(len, mine))
+    vectors, texts, finished = _Vectors(passages), list[str](), 0
 
     def encode() -> None:
         nonlocal texts, finished
@@ -122,7 +126,7 @@ def _group(
             told(now - said)
             said = now
 
-        vectors.append(chain.vectors(texts, "document", progress))
+        vectors.add(chain.vectors(texts, "document", progress))
         told(finished - said)
         texts, finished = [], 0
 
@@ -136,14 +140,50 @@ def _group(
             if len(texts) >= _TEXTS:
                 encode()
     encode()
-    rows = np.flatnonzero(marked)
-    mine = [spans[row] for row in rows]
     draft = drafted(waiting.folder)
     known = copy_documents(one, marked, draft, waiting.schema)
     whole = write_passages(draft, mine, [lengths[row] for row in rows])
-    chain.build(concatenated(vectors)).save(draft / INDEX)
-    entry = {"documents": len(rows), "passages": sum(map(len, mine)), "encoded": True, "whole": whole}
+    chain.build(vectors.whole()).save(draft / INDEX)
+    entry = {"documents": len(rows), "passages": passages, "encoded": True, "whole": whole}
     return placed(waiting.folder, draft, name, entry | {"characters": share(one, len(rows))}, known)
+
+
+class _Vectors:
+    """Vectors of so many passages, joined as they come.
+
+    Dense ones are copied to their place at once: parts that are kept and then let go of leave memory in pieces too
+    small for what an index is built with, so that they count twice.
+    """
+
+    def __init__(self, passages: int) -> None:
+        self._passages, self._done = passages, 0
+        self._dense: NDArray[Any] | None = None
+        self._parts: list[Any] = []
+        self._legs: dict[str, _Vectors] = {}
+
+    def add(self, part: Any) -> None:
+        """Take the vectors of the next passages."""
+        if isinstance(part, dict):
+            for name, one in part.items():
+                self._legs.setdefault(name, _Vectors(self._passages)).add(one)
+        elif isinstance(part, np.ndarray):
+            if self._dense is None:
+                self._dense = np.empty((self._passages, *part.shape[1:]), part.dtype)
+            self._dense[self._done : self._done + len(part)] = part
+            self._done += len(part)
+        else:
+            self._parts.append(part)
+
+    def whole(self) -> Any:
+        """Return the vectors of all passages, and keep none of them."""
+        if self._legs:
+            return {name: leg.whole() for name, leg in self._legs.items()}
+        if self._dense is not None:
+            dense, self._dense = self._dense, None
+            return dense
+        joined = concatenated(self._parts)
+        self._parts.clear()
+        return joined
 
 
 def texts_of(some: Sequence[Document], spans: Sequence[Sequence[Span]]) -> list[str]:

@@ -108,4 +108,7 @@ def _divided(x: Float32, scale: NDArray[np.float32]) -> NDArray[np.int8]:
     # a subnormal scale would overflow the quotient; such a row or column is zero for every purpose
     safe = np.where(scale > np.finfo(np.float32).tiny, scale, np.inf)
     with np.errstate(over="ignore"):  # infinity is clamped like anything beyond a learnt scale
-        return np.clip(np.rint(x / safe), -127, 127).astype(np.int8)
+        # in place: what is encoded at once may be a large share of the memory there is
+        quotient = x / safe
+        np.rint(quotient, out=quotient)
+        return np.clip(quotient, -127, 127, out=quotient).astype(np.int8)
