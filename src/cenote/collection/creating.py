@@ -46,9 +46,10 @@ def create(
 
     sources: paths, globs, iterables of dicts, tables of pandas, polars, Arrow or datasets, or a list of these. An
     interrupted call is resumed by the same call. replace: a complete collection at `path` serves until the new one is
-    built, and is then gone. memory bounds what is held at once, whatever the size of the sources. ray: the address of a
-    Ray cluster whose machines read the files and encode, see `cluster.joined`; the sources and `path` must be where all
-    of them see them, and what is stored is the same.
+    built, and is then gone. memory bounds the text, vectors and codes held at once, whatever the size of the sources;
+    see `memory.budget` for what else it counts. ray: the address of a Ray cluster whose machines read the files and
+    encode, see `cluster.joined`; the sources and `path` must be where all of them see them, and what is stored is the
+    same.
 
     Raises RecipeError for a recipe that cannot be built; ValueError where no document is found, `path` is taken, or was
     begun with another recipe or for other documents; Locked where another process is writing.

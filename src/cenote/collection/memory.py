@@ -25,7 +25,8 @@ class Budget:
 def budget(memory: str | int) -> Budget:
     """Return the shares of an amount such as "2GiB", "500MB" or a number of bytes.
 
-    Python with torch and a small model takes about 0.6 GiB of its own, which is part of the amount from 1 GiB on.
+    Python with torch and a small model takes about 0.6 GiB of its own, which is part of the amount from 1 GiB on and
+    comes on top below. A larger model comes on top by its weights and one batch, and every document by 16 bytes of id.
     Raises ValueError for what is no amount, or one below 256 MiB.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", str(memory).lower())
