@@ -2,10 +2,12 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cenote.train.pooler import Budget
 from conftest import RECIPE, Cenote
 
 pytest.importorskip("wordllama")
@@ -304,8 +306,9 @@ def test_questions_that_do_not_fit_the_documents_are_noticed_before_anything_is_
 
 
 def test_how_long_training_takes_is_foretold_and_what_was_trained_is_not(
-    cenote: Cenote, sheet: Path, tmp_path: Path
+    cenote: Cenote, sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cenote.measure.training.Budget", partial(Budget, rounds=1, examples=64))
     given = ("compare", "--labels", sheet, "--columns", "body,topic", "--with", "wordllama | {mean, gwap}")
     given += ("--trained", tmp_path / "runs", "--json")
     first = cenote(*given)

@@ -1,9 +1,11 @@
 """cenote train: a pooler fitted on texts of one's own."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cenote.train.pooler import Budget
 from conftest import Cenote
 
 pytest.importorskip("wordllama")
@@ -19,7 +21,10 @@ def written(place: Path, rows: list[str]) -> Path:
 TRAIN = ("train", "--recipe", "wordllama | gwap", "--columns", "body,topic", "--rounds", "1", "--json")
 
 
-def test_a_file_that_is_no_split_is_learnt_from_and_the_run_is_a_recipe(cenote: Cenote, tmp_path: Path) -> None:
+def test_a_file_that_is_no_split_is_learnt_from_and_the_run_is_a_recipe(
+    cenote: Cenote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cenote.train.pooler.Budget", partial(Budget, examples=64))
     sheet = written(tmp_path / "sheet.csv", ROWS)
     ran = cenote(*TRAIN, "--labels", sheet, "--out", tmp_path / "run")
     assert ran.code == 0
