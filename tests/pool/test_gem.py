@@ -141,8 +141,9 @@ def test_groups_divide_the_channels(dim: int, groups: int) -> None:
         GGeM(dim, groups)
 
 
-def test_no_exponent_and_no_least_value_are_refused() -> None:
+@pytest.mark.parametrize("p", [0, torch.nan, torch.inf])
+def test_no_exponent_and_no_least_value_are_refused(p: float) -> None:
     with pytest.raises(ValueError, match="p must not be 0"):
-        GeM(0)
+        GeM(p)
     with pytest.raises(ValueError, match="eps must be greater than 0"):
         GGeM(6, 2, eps=0)

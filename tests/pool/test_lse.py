@@ -40,9 +40,10 @@ def test_values_whose_powers_overflow_are_pooled() -> None:
     assert LSE()(torch.tensor([[[1e4], [-1e4]]])).item() == pytest.approx(1e4 - 0.0693)
 
 
-def test_no_r_is_the_mean() -> None:
+@pytest.mark.parametrize("r", [0, torch.nan, -torch.inf])
+def test_no_r_is_a_limit(r: float) -> None:
     with pytest.raises(ValueError, match="r must not be 0"):
-        LSE(0)
+        LSE(r)
 
 
 def test_the_minimum_is_the_maximum_upside_down() -> None:

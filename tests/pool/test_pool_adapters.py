@@ -242,6 +242,39 @@ def test_what_is_no_pooler_is_refused() -> None:
         OverLayers(OverLayers("mean"))
 
 
+def test_poolers_made_for_another_width_are_refused() -> None:
+    wide = {"word": "attsets", "dim": 8}
+    for kind in (Concat, Mix, Chain):
+        with pytest.raises(ValueError, match=f"tokens of width 4 but this {kind.__name__} was made with dim=8"):
+            kind(["mean", wide])(X.float())
+        with pytest.raises(ValueError, match=r"made for tokens of widths \[4, 8\]"):
+            kind([{"word": "attsets", "dim": 4}, wide])
+    with pytest.raises(ValueError, match="tokens of width 4 but this AttSets was made with dim=8"):
+        OverLayers(wide)(LAYERS.float())
+    assert OverLayers(wide, Concat(["mean", "max"]))(LAYERS.float(), MASK).shape == (3, 8)
+
+
+@pytest.mark.parametrize("alone", ["mean", {"word": "mean"}])
+def test_a_word_alone_is_no_list_of_poolers(alone: object) -> None:
+    with pytest.raises(ValueError, match="put it into a list"):
+        Concat(alone)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"pooler": "mean"}, {"word": 3}, {}])
+def test_a_configuration_names_its_word(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="needs the key `word`"):
+        Concat(["mean", given])
+
+
+def test_tokens_of_no_width_are_no_vectors_for_a_chain() -> None:
+    with pytest.raises(ValueError, match="no number of vectors of width 0"):
+        Chain(["mean", "max"])(X[..., :0])
+
+
+def test_windows_of_maps_without_channels_have_none() -> None:
+    assert Windows("mean", 2)(torch.zeros(1, 0, 4, 6)).shape == (1, 0, 2, 3)
+
+
 def test_widths_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"widths \[4, 8\]"):
         Mix(["mean", Concat(["mean", "max"])])(X, MASK)

@@ -44,16 +44,20 @@ class Sum(torch.autograd.Function):
     @staticmethod
     def of(x: Tensor, ids: Tensor, rows: int) -> Tensor:
         """Return (rows, D)."""
+        if not x.requires_grad:
+            return Sum.forward(x, ids, rows)
         out: Tensor = Sum.apply(x, ids, rows)  # type: ignore[no-untyped-call]
         return out
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ids: Tensor, rows: int) -> Tensor:
+    def forward(x: Tensor, ids: Tensor, rows: int) -> Tensor:
         """Add up."""
-        ctx.save_for_backward(ids)
-        total = x.new_zeros(rows + 1, x.shape[-1])
-        _add(total, x, ids)
-        return total[:-1]
+        return x.new_zeros(rows + 1, x.shape[-1]).scatter_add(0, ids[:, None].expand_as(x), x)[:-1]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        """Keep the rows; apart from `forward`, as torch.func wants it."""
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
@@ -105,6 +109,8 @@ class Extreme(torch.autograd.Function):
     @staticmethod
     def of(x: Tensor, ids: Tensor, rows: int, sign: int = 1) -> Tensor:
         """Return (rows, D)."""
+        if not x.requires_grad:
+            return _extreme(x, ids, rows, sign)[:-1]
         out: Tensor = Extreme.apply(x, ids, rows, sign)  # type: ignore[no-untyped-call]
         return out
 

@@ -30,10 +30,15 @@ _counted = np.arange(0)
 
 def fits(*given: Tensor | None) -> bool:
     """Whether tensors are of the kind that is read here."""
-    return not torch.compiler.is_compiling() and all(
+    return holds_numbers() and all(
         one is None or (one.dtype == torch.float32 and one.device.type == "cpu" and one.is_contiguous())
         for one in given
     )
+
+
+def holds_numbers() -> bool:
+    """Whether tensors hold numbers that numpy can read, which they do not while torch.compile or torch.func traces."""
+    return not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()
 
 
 def all_of(offsets: Tensor, tokens: int) -> tuple[Tensor, Tensor]:

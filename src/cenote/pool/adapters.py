@@ -20,10 +20,13 @@ Part = Pooler | str | Mapping[str, Any]
 def made(part: Part) -> Pooler:
     """Return the pooler of a word or a configuration, adapters among them; a pooler as it is.
 
-    Raises UnknownWord for a word of neither, TypeError for anything that is no pooler.
+    Raises UnknownWord for a word of neither, ValueError for a configuration without one, TypeError for anything that
+    is no pooler.
     """
     given = {"word": part} if isinstance(part, str) else part
     if isinstance(given, Mapping):
+        if not isinstance(given.get("word"), str):
+            raise ValueError(f"a configuration of a pooler needs the key `word`; given: {dict(given)}")
         arguments = {name: value for name, value in given.items() if name != "word"}
         given = registry.make(given["word"], ("pool", "adapter"), **arguments)
     if not isinstance(given, Pooler):
@@ -32,13 +35,19 @@ def made(part: Part) -> Pooler:
 
 
 class OfPoolers(Pooler):
-    """Base of the poolers that hold several of the same tokens."""
+    """Base of the poolers that hold several of the same tokens.
+
+    Raises ValueError for no poolers, a word in the place of a list of them, poolers made for tokens of different
+    widths, and poolers that read more than tokens.
+    """
 
     order = "ordered"
     scaling = "none"
 
     def __init__(self, poolers: Sequence[Part], *, empty: Empty = "zero") -> None:
         super().__init__(empty=empty)
+        if isinstance(poolers, str | Mapping):
+            raise ValueError(f"poolers must be a list of poolers, not {poolers!r} alone; put it into a list")
         if not poolers:
             raise ValueError("poolers must hold at least one pooler")
         self.parts = nn.ModuleList(made(part) for part in poolers)
@@ -46,6 +55,10 @@ class OfPoolers(Pooler):
             if one.reads_layers or one.side:
                 wanted = "several layers" if one.reads_layers else f"side input {sorted(one.side)[0]!r}"
                 raise ValueError(f"{type(one).__name__} reads {wanted}; only poolers of tokens alone stand together")
+        widths = sorted({one.dim for one in self._all() if one.dim is not None})
+        if len(widths) > 1:
+            raise ValueError(f"poolers are made for tokens of widths {widths}; all read the same tokens")
+        self.dim = widths[0] if widths else None
 
     @property
     def poolers(self) -> list[dict[str, Any]]:
@@ -77,7 +90,7 @@ class Mix(OfPoolers):
 
     shares: s, one a pooler; None learns them, s = softmax(logits), from equal shares on.
 
-    Raises ValueError for no poolers, or shares that are not one a pooler.
+    Raises ValueError as `OfPoolers` does, and for shares that are not one a pooler.
     """
 
     def __init__(
@@ -117,14 +130,15 @@ class Chain(OfPoolers):
 
     Only the first sees how many tokens a row has: `Chain(["kmax", "mean"])` is the mean of the k greatest values.
 
-    Raises ValueError for no poolers; when used, for a width that is no number of vectors of the width of the tokens.
+    Raises ValueError as `OfPoolers` does; when used, for a width that is no number of vectors of the width of the
+    tokens.
     """
 
     def out_dim(self, dim: int) -> int:
         """Return the width of the last."""
         width = dim
         for pooler in self._all():
-            if width % dim:
+            if not dim or width % dim:
                 raise ValueError(f"{type(pooler).__name__} is given width {width}, no number of vectors of width {dim}")
             width = pooler.out_dim(dim)
         return width
@@ -151,7 +165,8 @@ class OverLayers(Pooler):
     pooler: over the layers. inner: over the tokens of each; None leaves them, and `pooler` reads all tokens of all
     layers, those of one place together. last: how many of the last layers are read; None reads all.
 
-    Raises ValueError for last below 1 or above the layers there are, and for poolers that read more than tokens.
+    Raises ValueError for last below 1 or above the layers there are, for poolers that read more than tokens, and for a
+    `pooler` made for another width than `inner` gives.
     """
 
     reads = "all"
@@ -207,4 +222,5 @@ class OverLayers(Pooler):
         return x if self.last is None else x[-self.last :]
 
     def _over(self, vectors: Tensor) -> Tensor:
+        self.over._check_width(vectors)
         return self.over.padded(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))

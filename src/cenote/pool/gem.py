@@ -31,18 +31,18 @@ NEAREST_TO_ZERO = 1e-3
 class GeM(Pooler):
     """(B, N, D) -> (B, D).
 
-    p: the exponent to begin with, not 0. learn: whether it is trained. eps: the least value, greater than 0. signed: as
-    above.
+    p: the exponent to begin with, finite and not 0. learn: whether it is trained. eps: the least value, greater than 0.
+    signed: as above.
 
-    Raises ValueError for p that is 0 or eps that is not above it.
+    Raises ValueError for p that is 0 or not finite, and for eps that is not above 0.
     """
 
     def __init__(
         self, p: float = 3.0, *, learn: bool = True, eps: float = 1e-6, signed: bool = False, empty: Empty = "zero"
     ) -> None:
         super().__init__(empty=empty)
-        if not p:
-            raise ValueError("p must not be 0; for the geometric mean give an exponent near it, such as 0.001")
+        if not 0 < abs(p) < float("inf"):
+            raise ValueError(f"p must not be 0 and must be finite, not {p}; the geometric mean has an exponent near 0")
         if not eps > 0:
             raise ValueError(f"eps must be greater than 0, not {eps}")
         self.p, self.learn, self.eps, self.signed = p, learn, eps, signed

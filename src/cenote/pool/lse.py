@@ -18,13 +18,13 @@ from cenote.pool.base import Empty, Pooler
 class LSE(Pooler):
     """(B, N, D) -> (B, D).
 
-    r: how near to the maximum, not 0. Raises ValueError for r that is 0.
+    r: how near to the maximum, finite and not 0. Raises ValueError for any other.
     """
 
     def __init__(self, r: float = 10.0, *, learn: bool = False, empty: Empty = "zero") -> None:
         super().__init__(empty=empty)
-        if not r:
-            raise ValueError("r must not be 0, where LSE is the mean; use the pooler `mean` for it")
+        if not 0 < abs(r) < float("inf"):
+            raise ValueError(f"r must not be 0 and must be finite, not {r}; for the limits use `mean`, `max` or `min`")
         self.r, self.learn = r, learn
         self.sharpness = nn.Parameter(torch.tensor(float(r))) if learn else r
 

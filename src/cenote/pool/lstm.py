@@ -11,6 +11,8 @@ there with hidden=2048; the mining is in `cenote.pool.paraphrases`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,7 @@ class LSTM(Pooler):
         return self.hidden * len(self.cells)
 
     def _weights(self, direction: int) -> list[Tensor]:
-        cell = self.cells[direction]  # by name: a replica of DataParallel lists no parameters
+        cell: Any = self.cells[direction]  # its weights by name: a replica of DataParallel lists none
         return [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
 
     def padded(self, x: Tensor, mask: Tensor) -> Tensor:

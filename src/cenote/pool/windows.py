@@ -87,7 +87,7 @@ def laid_out(
     cells, inside = windows(x, kernel, stride, padding, ceil_mode=ceil_mode)
     axes = x.ndim - 2
     out_size, count = cells.shape[2 : 2 + axes], cells.shape[2 + axes :].numel()
-    rows = cells.movedim(1, -1).reshape(-1, count, x.shape[1])
+    rows = cells.movedim(1, -1).reshape(x.shape[0] * out_size.numel(), count, x.shape[1])
     return rows, inside.expand(x.shape[0], *inside.shape).reshape(-1, count), out_size
 
 
