@@ -63,13 +63,8 @@ def result(slug: str) -> dict[str, Any] | None:
 
 
 def took(found: dict[str, Any]) -> str:
-    """Return what the check behind a result took, and on which processor.
-
-    Results from before CPU seconds were counted have those of the clock, which other work on the machine makes longer.
-    """
-    if "cpu_seconds" in found:
-        return f"{found['cpu_seconds']:,.0f} CPU seconds on {found['cpu']}"
-    return f"at most {found['clock_seconds']:,.0f} s (by the clock, beside other work) on {found['cpu']}"
+    """Return what the check behind a result took, and on which processor."""
+    return f"{found['cpu_seconds']:,.0f} CPU seconds on {found['cpu']}"
 
 
 def _paper(slug: str, row: dict[str, Any]) -> Paper:
