@@ -238,7 +238,7 @@ def test_what_is_no_pooler_is_refused() -> None:
         Concat([nn.Linear(2, 2)])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="OverLayers reads several layers"):
         Concat(["mean", OverLayers("mean")])
-    with pytest.raises(ValueError, match="OverLayers reads more than tokens"):
+    with pytest.raises(ValueError, match="OverLayers reads several layers"):
         OverLayers(OverLayers("mean"))
 
 
@@ -334,3 +334,10 @@ def test_maps_have_space_and_rows_have_lengths() -> None:
         OverTime("mean")(X, torch.ones(2, dtype=torch.int64))
     with pytest.raises(ValueError, match="between 0 and 5"):
         OverTime("mean")(X, torch.tensor([1, 2, 6]))
+
+
+def test_a_part_that_would_not_be_asked_about_empty_rows_is_refused() -> None:
+    part = Mean(empty="error")
+    for around in (lambda: Concat([part, "max"]), lambda: OverLayers(part), lambda: OverLayers("max", part)):
+        with pytest.raises(ValueError, match="give it to the pooler around it"):
+            around()

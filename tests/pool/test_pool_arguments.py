@@ -17,6 +17,14 @@ def test_tokens_must_be_floats(dtype: torch.dtype) -> None:
         Mean().forward_packed(X[0].to(dtype), torch.tensor([0, 7]))
 
 
+@pytest.mark.parametrize("name", ["x", "mask", "offsets"])
+def test_what_is_pooled_is_a_tensor(name: str) -> None:
+    padded, packed = {"x": X, "mask": None}, {"x": X[0], "offsets": torch.tensor([0, X.shape[1]])}
+    given = padded if name == "mask" else packed
+    with pytest.raises(TypeError, match=f"{name} must be a torch tensor, not list"):
+        (Mean() if given is padded else Mean().forward_packed)(**given | {name: [0, 1]})
+
+
 @pytest.mark.parametrize("shape", [(7,), (7, 3), (1, 2, 4, 7, 3)])
 def test_padded_tokens_have_three_axes(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(rows, tokens, width\)"):

@@ -34,11 +34,19 @@ def made(part: Part) -> Pooler:
     return given
 
 
+def _check_part(one: Pooler, where: str) -> None:
+    if one.reads_layers or one.side:
+        wanted = "several layers" if one.reads_layers else f"side input {sorted(one.side)[0]!r}"
+        raise ValueError(f"{type(one).__name__} reads {wanted}; only poolers of tokens alone {where}")
+    if one.empty != "zero":
+        raise ValueError(f"empty='error' of {type(one).__name__} would not be heard; give it to the pooler around it")
+
+
 class OfPoolers(Pooler):
     """Base of the poolers that hold several of the same tokens.
 
     Raises ValueError for no poolers, a word in the place of a list of them, poolers made for tokens of different
-    widths, and poolers that read more than tokens.
+    widths, poolers that read more than tokens, and poolers with an `empty` of their own.
     """
 
     order = "ordered"
@@ -52,9 +60,7 @@ class OfPoolers(Pooler):
             raise ValueError("poolers must hold at least one pooler")
         self.parts = nn.ModuleList(made(part) for part in poolers)
         for one in self._all():
-            if one.reads_layers or one.side:
-                wanted = "several layers" if one.reads_layers else f"side input {sorted(one.side)[0]!r}"
-                raise ValueError(f"{type(one).__name__} reads {wanted}; only poolers of tokens alone stand together")
+            _check_part(one, "stand together")
         widths = sorted({one.dim for one in self._all() if one.dim is not None})
         if len(widths) > 1:
             raise ValueError(f"poolers are made for tokens of widths {widths}; all read the same tokens")
@@ -180,9 +186,8 @@ class OverLayers(Pooler):
         if last is not None and last < 1:
             raise ValueError(f"last must be at least 1 or None, not {last}")
         self.last, self.over, self.within = last, made(pooler), None if inner is None else made(inner)
-        for one in (self.over, self.within):
-            if one is not None and (one.reads_layers or one.side):
-                raise ValueError(f"{type(one).__name__} reads more than tokens; only poolers of tokens go over layers")
+        for one in filter(None, (self.over, self.within)):
+            _check_part(one, "go over layers")
         self.dim = self.over.dim if self.within is None else self.within.dim
 
     @property

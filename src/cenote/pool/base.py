@@ -97,9 +97,9 @@ class Pooler(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Pool x (B, N, D) over the tokens that mask (B, N; True keeps) keeps; all of them without one.
 
-        Raises TypeError for x that is not floating or a mask neither bool nor integers, ValueError for integers other
-        than 0 and 1, shapes that do not belong together, a width the weights are not made for, side inputs that are
-        missing or unknown, and a row with no kept token under empty="error".
+        Raises TypeError for what is no tensor, x that is not floating or a mask neither bool nor integers, ValueError
+        for integers other than 0 and 1, shapes that do not belong together, a width the weights are not made for, side
+        inputs that are missing or unknown, and a row with no kept token under empty="error".
         """
         whole = mask is None
         mask = checked_mask(x, mask, layers=self.reads_layers)
@@ -114,8 +114,9 @@ class Pooler(nn.Module):
     def forward_packed(self, x: Tensor, offsets: Tensor, *, side: Mapping[str, Any] | None = None) -> Tensor:
         """Pool x (M, D) with offsets (B + 1), integers from 0 to M.
 
-        Raises TypeError for x that is not floating or offsets that are not integers, ValueError for offsets that fall
-        or do not cover x, for width and side inputs as `forward` does, and for an empty row under empty="error".
+        Raises TypeError for what is no tensor, x that is not floating or offsets that are not integers, ValueError for
+        offsets that fall or do not cover x, for width and side inputs as `forward` does, and for an empty row under
+        empty="error".
         """
         offsets, empty = checked_offsets(x, offsets, layers=self.reads_layers)
         given = self._checked_side(side)
@@ -151,6 +152,7 @@ class Pooler(nn.Module):
 
 def checked_mask(x: Tensor, mask: Tensor | None, *, layers: bool = False) -> Tensor:
     """Return the mask as bool (B, N), all True for None; see `Pooler.forward` for what is refused."""
+    _check_tensors(x=x, mask=mask)
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
     if layers and x.ndim != 4:
@@ -179,6 +181,7 @@ def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> tupl
 
     See `Pooler.forward_packed` for what is refused: what reads by them trusts them.
     """
+    _check_tensors(x=x, offsets=offsets)
     if not x.is_floating_point():
         raise TypeError(f"x must hold floats, not {x.dtype}")
     if x.ndim != 2 + layers:
@@ -206,6 +209,12 @@ def checked_offsets(x: Tensor, offsets: Tensor, *, layers: bool = False) -> tupl
     if offsets[0] != 0 or offsets[-1] != tokens:
         raise ValueError(f"offsets run from {int(offsets[0])} to {int(offsets[-1])}; x has {tokens} tokens")
     raise ValueError("offsets fall; each row must start where the one before it ends")
+
+
+def _check_tensors(**given: Tensor | None) -> None:
+    for name, one in given.items():
+        if one is not None and not isinstance(one, Tensor):
+            raise TypeError(f"{name} must be a torch tensor, not {type(one).__name__}; torch.as_tensor makes one")
 
 
 def _without_autocast(x: Tensor) -> AbstractContextManager[None]:
