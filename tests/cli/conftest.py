@@ -5,45 +5,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import COMMAND, RECIPE, TEXTS, Cenote, Ran
 
 from cenote.cli.main import main
-
-RECIPE = "wordllama | float8 | flat"
-TEXTS = {
-    "dates.md": "# Dates\n\nParse a date from a string with strptime.\n\n# Zones\n\nConvert times between zones.\n",
-    "gzip.txt": "Compress and decompress data with gzip.\n",
-    "mail.txt": "Send an email through an SMTP server.\n",
-    "notes/csv.txt": "Read a csv file row by row.\n",
-}
-COMMAND = (sys.executable, "-c", "from cenote.cli.main import run; run()")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A command that ended: its exit code, and what it said on both streams."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON value that stdout is."""
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        """The JSON values of stdout, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Cenote = Callable[..., Ran]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from command_line import RECIPE, Cenote
 
 from cenote.train.pooler import Budget
-from conftest import RECIPE, Cenote
 
 pytest.importorskip("wordllama")
 

@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from conftest import COMMAND, RECIPE, TEXTS, Cenote
+from command_line import COMMAND, RECIPE, TEXTS, Cenote
 
 pytest.importorskip("wordllama")
 

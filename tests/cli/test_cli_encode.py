@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Cenote
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cenote.cli.npy import header
-from conftest import Cenote
 
 pytest.importorskip("wordllama")
 

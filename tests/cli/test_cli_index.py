@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from command_line import RECIPE, Cenote
 
 from cenote.cli.terminal import TERMINAL
-from conftest import RECIPE, Cenote
 
 pytest.importorskip("wordllama")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import COMMAND, RECIPE, Cenote
 from typer.testing import CliRunner
 
 import cenote as package
@@ -21,7 +22,6 @@ from cenote.cli.arguments import complete_recipe
 from cenote.cli.main import COMMANDS, application
 from cenote.cli.terminal import Failed, result_json
 from cenote.errors import CenoteError, CorruptIndex, Locked, RecipeError, UnknownWord
-from conftest import COMMAND, RECIPE, Cenote
 
 HEAVY = ("torch", "lance", "numba", "numpy", "pyarrow", "transformers", "sentence_transformers", "matplotlib", "pandas")
 

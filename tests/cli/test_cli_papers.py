@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from command_line import Cenote
+
 from cenote.claims.papers import papers
-from conftest import Cenote
 
 
 def test_every_check_says_what_it_found(cenote: Cenote) -> None:

@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from conftest import COMMAND, TEXTS, Cenote
+from command_line import COMMAND, TEXTS, Cenote
 
 pytest.importorskip("wordllama")
 

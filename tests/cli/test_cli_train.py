@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from command_line import Cenote
 
 from cenote.train.pooler import Budget
-from conftest import Cenote
 
 pytest.importorskip("wordllama")
 THINGS = (("rain and wind", "weather"), ("bread and salt", "food"))
