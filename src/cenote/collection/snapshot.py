@@ -205,7 +205,7 @@ class Snapshot:
 
     def get(self, documents: Sequence[int]) -> list[Document]:
         """Return documents by number, in the order given."""
-        return self._by_segment(documents, lambda one, rows: one.get(rows))
+        return self._by_segment(documents, OpenSegment.get)
 
     def hashes(self, documents: Sequence[int]) -> list[bytes]:
         """Return the content hashes of documents by number."""

@@ -52,6 +52,7 @@ class Sum(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, ids: Tensor, rows: int) -> Tensor:
         """Add up."""
+        # not in place: what torch.func maps cannot be added to what it does not
         return x.new_zeros(rows + 1, x.shape[-1]).scatter_add(0, ids[:, None].expand_as(x), x)[:-1]
 
     @staticmethod

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from cenote.measure.spreadsheet import decoded, divider_of, once, workbook
+from cenote.measure.spreadsheet import decoded, divider_of, fields, once, workbook
 
 T = TypeVar("T")
 SPLITS = ("train", "dev", "test")
@@ -206,7 +206,7 @@ def _objects(path: Path, text: str, wanted: Sequence[Sequence[str]]) -> Iterator
             continue
         where = f"{path}, line {line}"
         try:
-            low = json.loads(written, object_pairs_hook=partial(_fields, where))
+            low = json.loads(written, object_pairs_hook=partial(_lowered, where))
         except (json.JSONDecodeError, RecursionError):
             low = None
         if not isinstance(low, Mapping):
@@ -219,10 +219,9 @@ def _objects(path: Path, text: str, wanted: Sequence[Sequence[str]]) -> Iterator
         yield line, tuple(map(str, cells))
 
 
-def _fields(where: str, pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def _lowered(where: str, pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """An object of JSON with its names in small letters."""
-    once((name.lower() for name, _ in pairs), where)
-    return {name.lower(): value for name, value in pairs}
+    return fields(where, ((name.lower(), value) for name, value in pairs))
 
 
 def _kind(path: Path) -> str:

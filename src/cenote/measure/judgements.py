@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cenote.measure.question import Question
-from cenote.measure.spreadsheet import once
+from cenote.measure.spreadsheet import fields
 
 _MOST = 2**31
 """Grades are below it, as trec_eval takes no more."""
@@ -70,18 +70,13 @@ def read_queries(path: str | Path) -> dict[str, str]:
 
 def _json_query(path: Path, number: int, line: str) -> tuple[str, str]:
     try:
-        row: Any = json.loads(line, object_pairs_hook=partial(_fields, f"{path}, line {number}"))
+        row: Any = json.loads(line, object_pairs_hook=partial(fields, f"{path}, line {number}"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}, line {number}: not JSON ({error}); one object a line is expected") from None
     id = row.get("_id", row.get("id")) if isinstance(row, dict) else None
     if id is None or not isinstance(row.get("text"), str):
         raise ValueError(f'{path}, line {number}: {{"_id": …, "text": …}} is expected')
     return str(id), row["text"]
-
-
-def _fields(where: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    once((name for name, _ in pairs), where)
-    return dict(pairs)
 
 
 def _table_query(path: Path, number: int, line: str) -> tuple[str, str]:

@@ -60,6 +60,13 @@ def once(names: Iterable[str], where: str) -> None:
         raise ValueError(f"{where} names two columns {name!r}; rename one")
 
 
+def fields(where: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, of which `json` would take the last of two fields with one name; see `once`."""
+    held = list(pairs)
+    once((name for name, _ in held), where)
+    return dict(held)
+
+
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Every row with the number that a spreadsheet program shows beside it."""
     try:
